@@ -1,0 +1,181 @@
+/* Local affine maps, and distances to the folds. */
+#include <math.h>
+#include <string.h>
+
+#include "network.h"
+
+/* Points with one pattern have one map, so each map is computed once and copied while its pattern is
+   among the last seen: a table with one place for each value of a hash. */
+enum { SEEN_PLACES = 4096 };
+
+typedef struct {
+    real *rows[2];             /* [n_out][stride] */
+    real *coefficients;        /* [widest][tile_rows] */
+    uint32_t *index;           /* [widest] */
+    uint8_t *seen;             /* [SEEN_PLACES][n_bytes] */
+    size_t *seen_at;           /* [SEEN_PLACES]: 1 + the point that has the map, or 0 */
+    size_t stride;
+    void *memory;
+} scratch;
+
+static fl_status scratch_new(const struct FL(fl_network) *network, scratch *s)
+{
+    fl_arena arena = {NULL, 0};
+    const size_t lanes = network->kernels->lanes, n_bytes = (network->n_neurons + 7) / 8;
+    s->stride = (network->widest + lanes) / lanes * lanes;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i < 2; i++) s->rows[i] = fl_take(&arena, network->n_out * s->stride, sizeof(real));
+        s->coefficients = fl_take(&arena, network->widest * network->kernels->tile_rows, sizeof(real));
+        s->index = fl_take(&arena, network->widest, sizeof(uint32_t));
+        s->seen = fl_take(&arena, SEEN_PLACES, n_bytes);
+        s->seen_at = fl_take(&arena, SEEN_PLACES, sizeof(size_t));
+        if (pass == 0 && !(s->memory = fl_arena_allocate(&arena))) return FL_NO_MEMORY;
+    }
+    return FL_OK;
+}
+
+/* From the outputs back to the inputs: the last layer's rows [W | b] are multiplied, layer by layer, by
+   diag(slopes in force) [W | b]; what arrives in the bias column is added up. Rows of units whose slope
+   in force is 0 are left out. */
+static void one_map(const struct FL(fl_network) *network, const uint8_t *pattern, scratch *s, real *map,
+                    real *offset)
+{
+    const FL(fl_kernels) *kernels = network->kernels;
+    const FL(fl_layer) *layer = network->layers + network->n_layers - 1;
+    const real *rows = layer->rows;
+    size_t stride = layer->row_stride, n_bits = network->n_neurons;
+    int turn = 0;
+    for (size_t r = 0; r < network->n_out; r++) offset[r] = rows[r * stride + layer->affine.n_in];
+
+    while (layer-- > network->layers) {
+        const size_t n_units = layer->affine.n_out;
+        for (size_t j = 0; j < n_units; j++) n_bits -= layer->affine.slopes[j] != 1;
+        size_t n_tiles = fl_tile_count(network->n_out, kernels->tile_rows);
+        for (size_t r = 0; r < network->n_out; n_tiles--) {
+            const size_t n_rows = fl_tile_rows(network->n_out - r, n_tiles);
+            size_t n_terms = 0, bit = n_bits;
+            for (size_t j = 0; j < n_units; j++) {
+                real slope = layer->affine.slopes[j];
+                if (slope != 1) {
+                    if (pattern[bit / 8] >> bit % 8 & 1) slope = 1;
+                    bit++;
+                }
+                if (slope == 0) continue;
+                for (size_t i = 0; i < n_rows; i++)
+                    s->coefficients[n_terms * n_rows + i] = rows[(r + i) * stride + j] * slope;
+                s->index[n_terms++] = (uint32_t)j;
+            }
+            kernels->combine(n_rows, n_terms, s->coefficients, s->index, layer->rows, layer->row_stride,
+                             s->rows[turn] + r * s->stride, s->stride, layer->row_stride);
+            r += n_rows;
+        }
+        rows = s->rows[turn];
+        stride = s->stride;
+        turn = !turn;
+        for (size_t r = 0; r < network->n_out; r++) offset[r] += rows[r * stride + layer->affine.n_in];
+    }
+    for (size_t r = 0; r < network->n_out; r++)
+        memcpy(map + r * network->n_in, rows + r * stride, network->n_in * sizeof(real));
+}
+
+static size_t place_of(const uint8_t *pattern, size_t n_bytes)
+{
+    uint64_t hash = 0;
+    for (size_t i = 0; i < n_bytes; i += 8) {
+        uint64_t word = 0;
+        memcpy(&word, pattern + i, n_bytes - i < 8 ? n_bytes - i : 8);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+        hash ^= hash >> 32;
+    }
+    return hash % SEEN_PLACES;
+}
+
+fl_status FL(fl_local_maps)(const struct FL(fl_network) *network, const uint8_t *patterns, size_t n_points,
+                            real *maps, real *offsets)
+{
+    const size_t n_bytes = (network->n_neurons + 7) / 8;
+    const size_t n_out = network->n_out, map_size = n_out * network->n_in;
+    scratch s = {0};
+    if (scratch_new(network, &s)) return FL_NO_MEMORY;
+    for (size_t p = 0; p < n_points; p++) {
+        const uint8_t *pattern = patterns + p * n_bytes;
+        const size_t place = place_of(pattern, n_bytes);
+        uint8_t *seen = s.seen + place * n_bytes;
+        real *map = maps + p * map_size, *offset = offsets + p * n_out;
+        if (s.seen_at[place] && memcmp(seen, pattern, n_bytes) == 0) {
+            memcpy(map, maps + (s.seen_at[place] - 1) * map_size, map_size * sizeof(real));
+            memcpy(offset, offsets + (s.seen_at[place] - 1) * n_out, n_out * sizeof(real));
+            continue;
+        }
+        one_map(network, pattern, &s, map, offset);
+        memcpy(seen, pattern, n_bytes);
+        s.seen_at[place] = p + 1;
+    }
+    free(s.memory);
+    return FL_OK;
+}
+
+static real magnitude(real a) { return a < 0 ? -a : a; }
+
+static void add_to_norm(fl_norm norm, const real *gradient, real *sum, size_t n)
+{
+    /* the dual of inf is 1, of 1 is inf, of 2 is 2 */
+    switch (norm) {
+    case FL_NORM_INF:
+        for (size_t p = 0; p < n; p++) sum[p] += magnitude(gradient[p]);
+        break;
+    case FL_NORM_1:
+        for (size_t p = 0; p < n; p++) sum[p] = magnitude(gradient[p]) > sum[p] ? magnitude(gradient[p]) : sum[p];
+        break;
+    case FL_NORM_2:
+        for (size_t p = 0; p < n; p++) sum[p] += gradient[p] * gradient[p];
+        break;
+    }
+}
+
+/* min over neurons of |z| / ||grad z||_dual: inside its region a neuron's sum is affine, so that is the
+   distance to its fold, and the nearest fold is met first. Gradients go forward, one input at a time. */
+void FL(fl_block_radii)(const struct FL(fl_network) *network, const real *preactivations, fl_norm norm,
+                        real *const tangents[2], real *norms, real *radii, size_t n_points)
+{
+    const FL(fl_kernels) *kernels = network->kernels;
+    const size_t panel = kernels->panel, n_panels = (n_points + panel - 1) / panel, n_neurons = network->n_neurons;
+    memset(norms, 0, n_panels * n_neurons * panel * sizeof(real));
+    for (size_t input = 0; input < network->n_in; input++) {
+        real *in = tangents[0], *out = tangents[1];
+        memset(in, 0, n_panels * network->n_in * panel * sizeof(real));
+        for (size_t q = 0; q < n_panels; q++)
+            for (size_t p = 0; p < panel; p++) in[(q * network->n_in + input) * panel + p] = 1;
+        size_t first = 0;
+        for (size_t i = 0; i + 1 < network->n_layers; i++) {
+            const FL(fl_affine) *layer = &network->layers[i].linear;
+            kernels->layer(layer, FL_AFFINE, in, out, NULL, n_points);
+            size_t bit = first;
+            for (size_t q = 0; q < n_panels; q++) {
+                bit = first;
+                for (size_t j = 0; j < layer->n_out; j++) {
+                    if (layer->slopes[j] == 1) continue;
+                    real *tangent = out + (q * layer->n_out + j) * panel;
+                    const real *z = preactivations + (q * n_neurons + bit) * panel;
+                    add_to_norm(norm, tangent, norms + (q * n_neurons + bit) * panel, panel);
+                    for (size_t p = 0; p < panel; p++) tangent[p] = z[p] > 0 ? tangent[p] : layer->slopes[j] * tangent[p];
+                    bit++;
+                }
+            }
+            first = bit;
+            real *swap = in;
+            in = out;
+            out = swap;
+        }
+    }
+    for (size_t p = 0; p < n_points; p++) {
+        real nearest = (real)INFINITY;
+        for (size_t j = 0; j < n_neurons; j++) {
+            const size_t at = (p / panel * n_neurons + j) * panel + p % panel;
+            const real length = norm == FL_NORM_2 ? (real)sqrt((double)norms[at]) : norms[at];
+            const real distance = magnitude(preactivations[at]) / length;
+            if (length > 0 && distance < nearest) nearest = distance;
+        }
+        radii[p] = nearest;
+    }
+}

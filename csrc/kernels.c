@@ -1,0 +1,355 @@
+/* The inner loops for one instruction set and one real type: compiled once for each pair. */
+#include "kernels.h"
+
+#include "bits.h"
+#include "simd.h"
+
+/* ReLU apart: 0 * z would be NaN for z = -inf. */
+INLINE vec v_fold(vmask positive, vec z, real slope)
+{
+    return slope == 0 ? v_relu(z) : v_select(positive, z, v_set1(slope) * z);
+}
+
+/* One tile: `rows` units by `vecs` vectors of points, all sums in registers.
+   sum[j][p] = bias[j] + w[0][j] x[0][p] + w[1][j] x[1][p] + ... in this order. */
+INLINE void tile(const int rows, const int vecs, const fl_fold fold, size_t n_in, const real *restrict w,
+                 const real *restrict bias, const real *restrict slopes, const uint32_t *restrict mask_rows,
+                 const real *restrict x, real *restrict y, fl_mask_row *restrict masks)
+{
+    vec sum[TILE_ROWS][TILE_VECS];
+    UNROLL for (int j = 0; j < rows; j++)
+        UNROLL for (int v = 0; v < vecs; v++) sum[j][v] = v_set1(bias[j]);
+
+    for (size_t k = 0; k < n_in; k++) {
+        vec xk[TILE_VECS];
+        UNROLL for (int v = 0; v < vecs; v++) xk[v] = v_load(x + k * PANEL + v * LANES);
+        UNROLL for (int j = 0; j < rows; j++) {
+            const vec wj = v_set1(w[k * rows + j]);
+            UNROLL for (int v = 0; v < vecs; v++) sum[j][v] = v_fma(wj, xk[v], sum[j][v]);
+        }
+    }
+
+    UNROLL for (int j = 0; j < rows; j++) {
+        vmask positive[TILE_VECS];
+        UNROLL for (int v = 0; v < vecs; v++) {
+            vec a = sum[j][v];
+            positive[v] = v_positive(a);
+            if (fold == FL_RELU || fold == FL_RELU_MASKS) a = v_relu(a);
+            if (fold == FL_SLOPES_MASKS) a = v_fold(positive[v], a, slopes[j]);
+            v_store(y + j * PANEL + v * LANES, a);
+        }
+        if (fold == FL_RELU_MASKS || fold == FL_SLOPES_MASKS) {
+            if (vecs == TILE_VECS)
+                v_store_bits(masks[mask_rows[j]], positive);
+            else
+                v_store_bits_small(masks[mask_rows[j]], positive);
+        }
+    }
+}
+
+INLINE void all_tiles(const int vecs, const fl_fold fold, const FL(fl_affine) *layer, const real *x, real *y,
+                      fl_mask_row *masks)
+{
+    const size_t n_in = layer->n_in;
+    size_t n_tiles = fl_tile_count(layer->n_out, TILE_ROWS);
+    for (size_t j = 0; n_tiles; n_tiles--) {
+        const size_t rows = fl_tile_rows(layer->n_out - j, n_tiles);
+        const real *w = layer->weights + j * n_in, *bias = layer->bias + j, *slopes = layer->slopes + j;
+        const uint32_t *mask_rows = layer->mask_rows + j;
+        real *yj = y + j * PANEL;
+        switch (rows) {
+#define TILE(rows) case rows: tile(rows, vecs, fold, n_in, w, bias, slopes, mask_rows, x, yj, masks); break;
+        TILE(1)
+        TILE(2)
+#if TILE_ROWS >= 4
+        TILE(3)
+        TILE(4)
+#endif
+#if TILE_ROWS >= 6
+        TILE(5)
+        TILE(6)
+#endif
+#undef TILE
+        }
+        j += rows;
+    }
+}
+
+INLINE void layer_with(const fl_fold fold, const FL(fl_affine) *layer, const real *x, real *y,
+                       fl_mask_row *masks, size_t n_points)
+{
+    const size_t n_panels = (n_points + PANEL - 1) / PANEL;
+    for (size_t i = 0; i < n_panels; i++) {
+        const real *xi = x + i * layer->n_in * PANEL;
+        real *yi = y + i * layer->n_out * PANEL;
+        fl_mask_row *mi = (fl_mask_row *)((uint8_t *)masks + i * (PANEL / 8));
+        const size_t n = n_points - i * PANEL;
+        if (n + SMALL_VECS * LANES > PANEL)
+            all_tiles(TILE_VECS, fold, layer, xi, yi, mi);
+        else
+            for (size_t p = 0; p < n; p += SMALL_VECS * LANES)
+                all_tiles(SMALL_VECS, fold, layer, xi + p, yi + p, (fl_mask_row *)((uint8_t *)mi + p / 8));
+    }
+}
+
+static void layer(const FL(fl_affine) *l, fl_fold fold, const real *restrict x, real *restrict y,
+                  fl_mask_row *restrict masks, size_t n_points)
+{
+    switch (fold) {
+    case FL_AFFINE: layer_with(FL_AFFINE, l, x, y, masks, n_points); break;
+    case FL_RELU: layer_with(FL_RELU, l, x, y, masks, n_points); break;
+    case FL_RELU_MASKS: layer_with(FL_RELU_MASKS, l, x, y, masks, n_points); break;
+    case FL_SLOPES_MASKS: layer_with(FL_SLOPES_MASKS, l, x, y, masks, n_points); break;
+    }
+}
+
+/* LANES vectors as the columns of what were rows: log2(LANES) rounds of zipping row i with row
+   i + LANES / 2. */
+INLINE void transpose(vec a[LANES])
+{
+    vec b[LANES];
+    UNROLL for (int step = 1; step < LANES; step *= 2) {
+        UNROLL for (int i = 0; i < LANES / 2; i++) {
+            b[2 * i] = v_zip_lo(a[i], a[i + LANES / 2]);
+            b[2 * i + 1] = v_zip_hi(a[i], a[i + LANES / 2]);
+        }
+        UNROLL for (int i = 0; i < LANES; i++) a[i] = b[i];
+    }
+}
+
+INLINE real read_real(const char *p)
+{
+    real a;
+    memcpy(&a, p, sizeof a);
+    return a;
+}
+
+/* Packed rows of few inputs: with n_in a constant, the compiler finds the shuffles. */
+INLINE void deinterleave(const size_t n_in, const char *points, real *restrict x)
+{
+    for (size_t p = 0; p < PANEL; p++)
+        for (size_t k = 0; k < n_in; k++) x[k * PANEL + p] = read_real(points + (p * n_in + k) * sizeof(real));
+}
+
+/* Any strides, any number of points: the rest of the panel becomes 0. */
+static void read_columns(const char *points, ptrdiff_t point_stride, ptrdiff_t input_stride, size_t n_points,
+                         size_t first, size_t last, real *restrict x)
+{
+    for (size_t k = first; k < last; k++) {
+        const char *column = points + (ptrdiff_t)k * input_stride;
+        for (size_t p = 0; p < n_points; p++)
+            x[k * PANEL + p] = read_real(column + (ptrdiff_t)p * point_stride);
+        for (size_t p = n_points; p < PANEL; p++) x[k * PANEL + p] = 0;
+    }
+}
+
+static void read_panel(const char *points, ptrdiff_t point_stride, ptrdiff_t input_stride, size_t n_points,
+                       size_t n_in, real *restrict x)
+{
+    const ptrdiff_t packed = (ptrdiff_t)(n_in * sizeof(real));
+    size_t k = 0;
+    if (input_stride == sizeof(real) && n_points == PANEL) {
+        if (point_stride == packed && n_in <= 4) {
+            switch (n_in) {
+            case 1: memcpy(x, points, PANEL * sizeof(real)); return;
+            case 2: deinterleave(2, points, x); return;
+            case 3: deinterleave(3, points, x); return;
+            case 4: deinterleave(4, points, x); return;
+            }
+        }
+        for (; k + LANES <= n_in; k += LANES)
+            for (size_t p = 0; p < PANEL; p += LANES) {
+                vec a[LANES];
+                const char *corner = points + (ptrdiff_t)p * point_stride + (ptrdiff_t)(k * sizeof(real));
+                UNROLL for (int i = 0; i < LANES; i++) a[i] = v_load((const real *)(corner + i * point_stride));
+                transpose(a);
+                UNROLL for (int i = 0; i < LANES; i++) v_store(x + (k + i) * PANEL + p, a[i]);
+            }
+    }
+    read_columns(points, point_stride, input_stride, n_points, k, n_in, x);
+}
+
+static int read_points(const char *points, ptrdiff_t point_stride, ptrdiff_t input_stride, size_t n_points,
+                       size_t n_in, real *restrict x)
+{
+    vec nonfinite = v_set1(0);
+    for (size_t p = 0; p < n_points; p += PANEL, x += n_in * PANEL) {
+        const size_t n = n_points - p < PANEL ? n_points - p : PANEL;
+        read_panel(points + (ptrdiff_t)p * point_stride, point_stride, input_stride, n, n_in, x);
+        /* x * 0 is 0 for every finite x and NaN for the others, and NaN stays */
+        for (size_t i = 0; i < n_in * PANEL; i += LANES) nonfinite = v_fma(v_load(x + i), v_set1(0), nonfinite);
+    }
+    real lanes[LANES];
+    v_store(lanes, nonfinite);
+    for (int i = 0; i < LANES; i++)
+        if (lanes[i] != 0) return 0;
+    return 1;
+}
+
+static void write_rows(const real *panels, size_t n, char *rows, ptrdiff_t row_stride, ptrdiff_t column_stride,
+                       size_t n_points)
+{
+    for (size_t p0 = 0; p0 < n_points; p0 += PANEL, panels += n * PANEL, rows += (ptrdiff_t)PANEL * row_stride) {
+        const size_t n_here = n_points - p0 < PANEL ? n_points - p0 : PANEL;
+        size_t k = 0;
+        if (column_stride == sizeof(real) && n_here == PANEL)
+            for (; k + LANES <= n; k += LANES)
+                for (size_t p = 0; p < PANEL; p += LANES) {
+                    vec a[LANES];
+                    char *corner = rows + (ptrdiff_t)p * row_stride + (ptrdiff_t)(k * sizeof(real));
+                    UNROLL for (int i = 0; i < LANES; i++) a[i] = v_load(panels + (k + i) * PANEL + p);
+                    transpose(a);
+                    UNROLL for (int i = 0; i < LANES; i++) v_store((real *)(corner + i * row_stride), a[i]);
+                }
+        if (n == 1 && row_stride == sizeof(real)) {
+            memcpy(rows, panels, n_here * sizeof(real));
+            continue;
+        }
+        for (; k < n; k++)
+            for (size_t p = 0; p < n_here; p++)
+                memcpy(rows + (ptrdiff_t)p * row_stride + (ptrdiff_t)k * column_stride, panels + k * PANEL + p,
+                       sizeof(real));
+    }
+}
+
+static void bound(const FL(fl_affine) *l, const FL(fl_rounding) *r, const real *restrict sums,
+                  real *restrict errors, uint8_t *restrict certain, size_t n_points)
+{
+    for (size_t p0 = 0; p0 < n_points; p0 += PANEL, certain += PANEL) {
+        real doubt[PANEL] = {0};
+        for (size_t j = 0; j < l->n_out; j++, sums += PANEL, errors += PANEL) {
+            const real b = r->bias_error[j], s = l->slopes[j] < 0 ? -l->slopes[j] : l->slopes[j];
+            const real relative = r->slope_error[j], steepest = s > 1 ? s : 1;
+            const real underflow = relative > 0 ? REAL_SMALLEST : 0;
+            const int has_bit = l->slopes[j] != 1;
+            for (size_t p = 0; p < PANEL; p++) {
+                const real z = sums[p], size = z < 0 ? -z : z;
+                const real e = (errors[p] > 0 ? errors[p] + b : 0) + (z - z);
+                const real active = z > e ? 1 : 0, inactive = z <= -e ? 1 : 0;
+                if (has_bit) doubt[p] = active + inactive > 0 ? doubt[p] : 1;
+                const real slope = active > 0 ? 1 : inactive > 0 ? s : steepest;
+                const real product = z > 0 ? 0 : size * relative + underflow;
+                errors[p] = slope > 0 ? slope * e + product : 0;
+            }
+        }
+        const size_t n_here = n_points - p0 < PANEL ? n_points - p0 : PANEL;
+        for (size_t p = 0; p < n_here; p++) certain[p] &= doubt[p] == 0;
+    }
+}
+
+static void add_relative(real *restrict errors, const real *restrict activations, real scale, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const real size = activations[i] < 0 ? -activations[i] : activations[i];
+        errors[i] = size * scale + errors[i];
+    }
+}
+
+static void fold(const FL(fl_affine) *l, const real *restrict sums, real *restrict activations,
+                 fl_mask_row *restrict masks, size_t n_points)
+{
+    for (size_t p0 = 0; p0 < n_points; p0 += PANEL)
+        for (size_t j = 0; j < l->n_out; j++, sums += PANEL, activations += PANEL) {
+            uint8_t *row = masks[l->mask_rows[j]] + p0 / 8;
+            for (int p = 0; p < PANEL; p += SMALL_VECS * LANES, row += SMALL_VECS * LANES / 8) {
+                vmask positive[SMALL_VECS];
+                UNROLL for (int v = 0; v < SMALL_VECS; v++) {
+                    const vec z = v_load(sums + p + v * LANES);
+                    positive[v] = v_positive(z);
+                    v_store(activations + p + v * LANES, v_fold(positive[v], z, l->slopes[j]));
+                }
+                v_store_bits_small(row, positive);
+            }
+        }
+}
+
+INLINE void combine_tile(const int rows, const int vecs, size_t n_terms, const real *restrict coefficients,
+                         const uint32_t *restrict index, const real *restrict matrix, size_t stride,
+                         real *restrict out, size_t out_stride)
+{
+    vec sum[TILE_ROWS][TILE_VECS];
+    UNROLL for (int j = 0; j < rows; j++)
+        UNROLL for (int v = 0; v < vecs; v++) sum[j][v] = v_set1(0);
+    for (size_t k = 0; k < n_terms; k++) {
+        const real *row = matrix + index[k] * stride;
+        vec x[TILE_VECS];
+        UNROLL for (int v = 0; v < vecs; v++) x[v] = v_load(row + v * LANES);
+        UNROLL for (int j = 0; j < rows; j++) {
+            const vec c = v_set1(coefficients[k * rows + j]);
+            UNROLL for (int v = 0; v < vecs; v++) sum[j][v] = v_fma(c, x[v], sum[j][v]);
+        }
+    }
+    UNROLL for (int j = 0; j < rows; j++)
+        UNROLL for (int v = 0; v < vecs; v++) v_store(out + j * out_stride + v * LANES, sum[j][v]);
+}
+
+INLINE void combine_rows(const int rows, size_t n_terms, const real *coefficients, const uint32_t *index,
+                         const real *matrix, size_t stride, real *restrict out, size_t out_stride,
+                         size_t n_columns)
+{
+    size_t c = 0;
+    for (; c + PANEL <= n_columns; c += PANEL)
+        combine_tile(rows, TILE_VECS, n_terms, coefficients, index, matrix + c, stride, out + c, out_stride);
+    for (; c < n_columns; c += LANES)
+        combine_tile(rows, 1, n_terms, coefficients, index, matrix + c, stride, out + c, out_stride);
+}
+
+static void combine(size_t n_rows, size_t n_terms, const real *coefficients, const uint32_t *index,
+                    const real *matrix, size_t stride, real *restrict out, size_t out_stride, size_t n_columns)
+{
+    switch (n_rows) {
+#define ROWS(rows) \
+    case rows: combine_rows(rows, n_terms, coefficients, index, matrix, stride, out, out_stride, n_columns); break;
+    ROWS(1)
+    ROWS(2)
+#if TILE_ROWS >= 4
+    ROWS(3)
+    ROWS(4)
+#endif
+#if TILE_ROWS >= 6
+    ROWS(5)
+    ROWS(6)
+#endif
+#undef ROWS
+    }
+}
+
+static double multiply_add(size_t n_steps)
+{
+    vec sum[TILE_ROWS][TILE_VECS];
+    UNROLL for (int j = 0; j < TILE_ROWS; j++)
+        UNROLL for (int v = 0; v < TILE_VECS; v++) sum[j][v] = v_set1((real)(j + v));
+    volatile real source[2] = {(real)0.5, (real)0.25};
+    const vec a = v_set1(source[0]), b = v_set1(source[1]);
+    for (size_t i = 0; i < n_steps; i++)
+        UNROLL for (int j = 0; j < TILE_ROWS; j++)
+            UNROLL for (int v = 0; v < TILE_VECS; v++) sum[j][v] = v_fma(a, sum[j][v], b);
+    vec total = v_set1(0);
+    UNROLL for (int j = 0; j < TILE_ROWS; j++)
+        UNROLL for (int v = 0; v < TILE_VECS; v++) total = total + sum[j][v];
+    real lanes[LANES];
+    v_store(lanes, total);
+    volatile real sink = lanes[0];
+    (void)sink;
+    return 2.0 * (double)n_steps * TILE_ROWS * TILE_VECS * LANES;
+}
+
+#define TABLE(isa) FL_TABLE(isa)
+#define TEXT_(a) #a
+#define TEXT(a) TEXT_(a)
+
+const FL(fl_kernels) TABLE(FL_ISA_NAME) = {
+    .isa = TEXT(FL_ISA_NAME),
+    .panel = PANEL,
+    .tile_rows = TILE_ROWS,
+    .lanes = LANES,
+    .layer = layer,
+    .read_points = read_points,
+    .write_rows = write_rows,
+    .transpose_bits = transpose_bits,
+    .bound = bound,
+    .add_relative = add_relative,
+    .fold = fold,
+    .combine = combine,
+    .multiply_add = multiply_add,
+};

@@ -1,0 +1,81 @@
+/* The inner loops, one table for each instruction set and real type.
+
+   Points lie across SIMD lanes. A block of up to FL_BLOCK points is cut into panels; activations of
+   n units are panel after panel, each [n][panel]. Masks have one row of FL_BLOCK bits a unit. */
+#ifndef FOLDLINE_KERNELS_H
+#define FOLDLINE_KERNELS_H
+
+#include "foldline.h"
+#include "real.h"
+
+typedef uint8_t fl_mask_row[FL_BLOCK / 8];
+
+/* What happens to a sum: nothing, ReLU, ReLU and its mask, any slopes and their masks. */
+typedef enum { FL_AFFINE, FL_RELU, FL_RELU_MASKS, FL_SLOPES_MASKS } fl_fold;
+
+typedef struct {
+    size_t n_in, n_out;
+    const real *weights;       /* tile after tile of rows, each [n_in][rows]: see fl_tile_rows */
+    const real *bias;          /* [n_out] */
+    const real *slopes;        /* [n_out] */
+    const uint32_t *mask_rows; /* [n_out]: where a unit's mask goes */
+} FL(fl_affine);
+
+/* What the arithmetic of one layer can be off by, for certain.c. */
+typedef struct {
+    const real *bias_error;    /* [n_out] */
+    const real *slope_error;   /* [n_out]: of slope * z, relative to |z| */
+    real relative_error;       /* gamma_(n_in + 1) */
+} FL(fl_rounding);
+
+typedef struct {
+    const char *isa;
+    size_t panel, tile_rows, lanes;
+
+    /* outputs = fold(W inputs + b). Each sum starts at the bias and runs through the inputs in order,
+       in its own lane: no result depends on the number of points or on the vector's width. */
+    void (*layer)(const FL(fl_affine) *, fl_fold, const real *restrict inputs, real *restrict outputs,
+                  fl_mask_row *restrict masks, size_t n_points);
+
+    /* Rows to panels. Lanes without a point become 0. Returns 0 where a value is NaN or infinite. */
+    int (*read_points)(const char *points, ptrdiff_t point_stride, ptrdiff_t input_stride, size_t n_points,
+                       size_t n_in, real *restrict panels);
+    /* Panels to rows. */
+    void (*write_rows)(const real *panels, size_t n, char *rows, ptrdiff_t row_stride,
+                       ptrdiff_t column_stride, size_t n_points);
+
+    /* 64 mask rows to the same bits point by point, for all FL_BLOCK points. */
+    void (*transpose_bits)(const fl_mask_row *restrict masks, uint64_t *restrict rows);
+
+    /* On entry `errors` has the sums of |W| times the errors carried in; on return, the errors of the
+       activations. Points with a sign that is not sure lose their `certain`. Wants rounding upward;
+       certain.c has the derivation. */
+    void (*bound)(const FL(fl_affine) *, const FL(fl_rounding) *, const real *restrict sums,
+                  real *restrict errors, uint8_t *restrict certain, size_t n_points);
+    /* errors += scale * |activations|. Wants rounding upward. */
+    void (*add_relative)(real *restrict errors, const real *restrict activations, real scale, size_t n);
+
+    /* a = fold(z) for sums that were computed with FL_AFFINE. */
+    void (*fold)(const FL(fl_affine) *, const real *restrict sums, real *restrict activations,
+                 fl_mask_row *restrict masks, size_t n_points);
+
+    /* out[r][:] = sum over k of coefficients[k][r] * rows[index[k]][:], for n_rows <= tile_rows rows
+       n_columns a multiple of lanes. */
+    void (*combine)(size_t n_rows, size_t n_terms, const real *coefficients, const uint32_t *index,
+                    const real *rows, size_t row_stride, real *restrict out, size_t out_stride,
+                    size_t n_columns);
+
+    /* n_steps rounds of independent multiply-adds in registers; returns the operations done. */
+
+    double (*multiply_add)(size_t n_steps);
+} FL(fl_kernels);
+
+/* Rows are cut into tiles of nearly equal height, so that no tile is a thin rest: of n rows left in
+   n_tiles tiles, the next one takes this many. */
+static inline size_t fl_tile_rows(size_t n_rows, size_t n_tiles) { return (n_rows + n_tiles - 1) / n_tiles; }
+static inline size_t fl_tile_count(size_t n_rows, size_t most) { return (n_rows + most - 1) / most; }
+
+/* The kernels for a name of fl_isa_available(), or the best for NULL; NULL when there are none. */
+const FL(fl_kernels) *FL(fl_kernels_for)(const char *isa);
+
+#endif

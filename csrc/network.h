@@ -1,0 +1,53 @@
+/* A network as the drivers see it: packed for the kernels, in each form that an analysis walks through. */
+#ifndef FOLDLINE_NETWORK_H
+#define FOLDLINE_NETWORK_H
+
+#include "kernels.h"
+#include "memory.h"
+
+typedef struct {
+    FL(fl_affine) affine;      /* z = W a + b, and the slopes: 1 throughout on the last layer */
+    fl_fold fold;              /* FL_AFFINE on the last layer, else FL_RELU_MASKS or FL_SLOPES_MASKS */
+    FL(fl_affine) linear;      /* W without the bias, for tangents */
+    FL(fl_affine) magnitude;   /* |W| without the bias, for error bounds */
+    FL(fl_rounding) rounding;
+    const real *rows;          /* [n_out][row_stride]: W by rows, then the bias in column n_in */
+    size_t row_stride;         /* a multiple of the kernels' lanes */
+} FL(fl_layer);
+
+struct FL(fl_network) {
+    const FL(fl_kernels) *kernels;
+    size_t n_layers, n_in, n_out, n_neurons;
+    size_t widest;             /* the most values between two layers, or at either end */
+    size_t n_mask_rows;        /* n_neurons rounded up to 64, and one for units without a bit */
+    FL(fl_layer) *layers;
+    void *memory;
+};
+
+/* Mask rows to packed patterns. */
+void FL(fl_write_patterns)(const struct FL(fl_network) *network, const fl_mask_row *masks, uint8_t *patterns,
+                           size_t n_points);
+
+/* A block through all layers, keeping track of what rounding may have done: certain.c. */
+typedef struct {
+    real *inputs;              /* [widest] panels: the points; overwritten */
+    real *sums;                /* [widest] panels: scratch; on return the outputs */
+    real *errors[2];           /* [widest] panels: scratch */
+    real *preactivations;      /* panels of [n_neurons], or null: not wanted */
+    fl_mask_row *masks;
+    uint8_t certain[FL_BLOCK]; /* on return: 1 where every bit of the point is proved */
+} FL(fl_tracked_block);
+
+void FL(fl_track_block)(const struct FL(fl_network) *network, FL(fl_tracked_block) *block, size_t n_points,
+                        int want_certain);
+
+/* Local affine maps of points whose patterns are known: affine.c. */
+fl_status FL(fl_local_maps)(const struct FL(fl_network) *network, const uint8_t *patterns, size_t n_points,
+                            real *maps, real *offsets);
+
+/* Distances of a block's points to the nearest fold, from their preactivations in panels: affine.c.
+   tangents: 2 x [widest] panels; norms: [n_neurons] panels. */
+void FL(fl_block_radii)(const struct FL(fl_network) *network, const real *preactivations, fl_norm norm,
+                        real *const tangents[2], real *norms, real *radii, size_t n_points);
+
+#endif

@@ -1,0 +1,25 @@
+/* The two real types. A source that includes this is compiled once with FL_REAL_BITS 32 and once
+   with 64; FL(name) is a name for that type, name_f32 or name_f64, and FL_TABLE(isa) the name of a
+   table of kernels, fl_kernels_isa_f32 or fl_kernels_isa_f64. */
+#ifndef FOLDLINE_REAL_H
+#define FOLDLINE_REAL_H
+
+#include <float.h>
+
+#if FL_REAL_BITS == 32
+typedef float real;
+#define FL(name) name##_f32
+#define FL_TABLE(isa) fl_kernels_##isa##_f32
+#define REAL_UNIT_ROUNDOFF (FLT_EPSILON / 2)
+#define REAL_SMALLEST FLT_TRUE_MIN
+#elif FL_REAL_BITS == 64
+typedef double real;
+#define FL(name) name##_f64
+#define FL_TABLE(isa) fl_kernels_##isa##_f64
+#define REAL_UNIT_ROUNDOFF (DBL_EPSILON / 2)
+#define REAL_SMALLEST DBL_TRUE_MIN
+#else
+#error "compile with FL_REAL_BITS=32 or FL_REAL_BITS=64"
+#endif
+
+#endif

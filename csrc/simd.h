@@ -1,0 +1,202 @@
+/* The vocabulary of kernels.c: one vector type of one real type for one instruction set.
+
+   vec, LANES           a vector of LANES reals
+   vmask                a truth value for each lane
+   TILE_ROWS, TILE_VECS the largest tile of accumulators that stays in registers
+   v_load v_store v_set1
+   v_fma(a, b, c)       a * b + c: one rounding, except in the baseline, which has two
+   v_positive(z)        z > 0, false for NaN
+   v_relu(z)            z, but 0 where z < 0; NaN and -0 stay
+   v_select(m, a, b)    a where m holds, else b
+   v_zip_lo, v_zip_hi   the lower, upper half of a0 b0 a1 b1 ...
+   v_store_bits(p, m)   TILE_VECS masks as TILE_VECS * LANES bits, first lane lowest
+   v_store_bits_small(p, m) SMALL_VECS masks, likewise */
+#ifndef FOLDLINE_SIMD_H
+#define FOLDLINE_SIMD_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "real.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+#if defined(FL_SIMD_AVX512)
+#include <immintrin.h>
+#define TILE_ROWS 6
+#define TILE_VECS 4
+#if FL_REAL_BITS == 32
+#define LANES 16
+typedef __m512 vec;
+typedef __mmask16 vmask;
+#define V(op) _mm512_##op##_ps
+#define V_ZIP_LO _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define V_ZIP_HI _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+INLINE vmask v_positive(vec z) { return _mm512_cmp_ps_mask(z, _mm512_setzero_ps(), _CMP_GT_OQ); }
+#else
+#define LANES 8
+typedef __m512d vec;
+typedef __mmask8 vmask;
+#define V(op) _mm512_##op##_pd
+#define V_ZIP_LO _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11)
+#define V_ZIP_HI _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15)
+INLINE vmask v_positive(vec z) { return _mm512_cmp_pd_mask(z, _mm512_setzero_pd(), _CMP_GT_OQ); }
+#endif
+INLINE vec v_load(const real *p) { return V(loadu)(p); }
+INLINE void v_store(real *p, vec a) { V(storeu)(p, a); }
+INLINE vec v_set1(real a) { return V(set1)(a); }
+INLINE vec v_fma(vec a, vec b, vec c) { return V(fmadd)(a, b, c); }
+INLINE vec v_relu(vec z) { return V(max)(V(setzero)(), z); }
+INLINE vec v_select(vmask m, vec a, vec b) { return V(mask_blend)(m, b, a); }
+INLINE vec v_zip_lo(vec a, vec b) { return V(permutex2var)(a, V_ZIP_LO, b); }
+INLINE vec v_zip_hi(vec a, vec b) { return V(permutex2var)(a, V_ZIP_HI, b); }
+#if FL_REAL_BITS == 32
+/* The masks meet in mask registers: four narrow stores cost more than three kunpck. */
+INLINE void v_store_bits(uint8_t *p, const vmask *m)
+{
+    const __mmask32 low = _mm512_kunpackw(m[1], m[0]), high = _mm512_kunpackw(m[3], m[2]);
+    const uint64_t bits = _cvtmask64_u64(_mm512_kunpackd(high, low));
+    memcpy(p, &bits, 8);
+}
+#else
+INLINE void v_store_bits(uint8_t *p, const vmask *m)
+{
+    const __mmask16 low = _mm512_kunpackb(m[1], m[0]), high = _mm512_kunpackb(m[3], m[2]);
+    const uint32_t bits = _cvtmask32_u32(_mm512_kunpackw(high, low));
+    memcpy(p, &bits, 4);
+}
+#endif
+INLINE uint32_t v_bits(vmask m) { return m; }
+
+#elif defined(FL_SIMD_AVX2)
+#include <immintrin.h>
+#define TILE_ROWS 6
+#define TILE_VECS 2
+#if FL_REAL_BITS == 32
+#define LANES 8
+typedef __m256 vec;
+#define V(op) _mm256_##op##_ps
+#define V_CAST_LANES(a, b, which) _mm256_permute2f128_ps(a, b, which)
+#else
+#define LANES 4
+typedef __m256d vec;
+#define V(op) _mm256_##op##_pd
+#define V_CAST_LANES(a, b, which) _mm256_permute2f128_pd(a, b, which)
+#endif
+typedef vec vmask;
+INLINE vec v_load(const real *p) { return V(loadu)(p); }
+INLINE void v_store(real *p, vec a) { V(storeu)(p, a); }
+INLINE vec v_set1(real a) { return V(set1)(a); }
+INLINE vec v_fma(vec a, vec b, vec c) { return V(fmadd)(a, b, c); }
+INLINE vmask v_positive(vec z) { return V(cmp)(z, V(setzero)(), _CMP_GT_OQ); }
+INLINE vec v_relu(vec z) { return V(max)(V(setzero)(), z); }
+INLINE vec v_select(vmask m, vec a, vec b) { return V(blendv)(b, a, m); }
+INLINE vec v_zip_lo(vec a, vec b) { return V_CAST_LANES(V(unpacklo)(a, b), V(unpackhi)(a, b), 0x20); }
+INLINE vec v_zip_hi(vec a, vec b) { return V_CAST_LANES(V(unpacklo)(a, b), V(unpackhi)(a, b), 0x31); }
+INLINE uint32_t v_bits(vmask m) { return (uint32_t)V(movemask)(m); }
+
+#elif defined(FL_SIMD_NEON)
+#include <arm_neon.h>
+#define TILE_ROWS 6
+#define TILE_VECS 4
+#if FL_REAL_BITS == 32
+#define LANES 4
+typedef float32x4_t vec;
+typedef uint32x4_t vmask;
+#define V(op) v##op##q_f32
+INLINE vec v_set1(real a) { return vdupq_n_f32(a); }
+INLINE vec v_relu(vec z) { return vbslq_f32(vcltzq_f32(z), vdupq_n_f32(0), z); }
+INLINE uint32_t v_bits(vmask m)
+{
+    static const uint32_t place[4] = {1, 2, 4, 8};
+    return vaddvq_u32(vandq_u32(m, vld1q_u32(place)));
+}
+#else
+#define LANES 2
+typedef float64x2_t vec;
+typedef uint64x2_t vmask;
+#define V(op) v##op##q_f64
+INLINE vec v_set1(real a) { return vdupq_n_f64(a); }
+INLINE vec v_relu(vec z) { return vbslq_f64(vcltzq_f64(z), vdupq_n_f64(0), z); }
+INLINE uint32_t v_bits(vmask m)
+{
+    return (uint32_t)((vgetq_lane_u64(m, 0) & 1) | (vgetq_lane_u64(m, 1) & 2));
+}
+#endif
+INLINE vec v_load(const real *p) { return V(ld1)(p); }
+INLINE void v_store(real *p, vec a) { V(st1)(p, a); }
+INLINE vec v_fma(vec a, vec b, vec c) { return V(fma)(c, a, b); }
+INLINE vmask v_positive(vec z) { return V(cgtz)(z); }
+INLINE vec v_select(vmask m, vec a, vec b) { return V(bsl)(m, a, b); }
+INLINE vec v_zip_lo(vec a, vec b) { return V(zip1)(a, b); }
+INLINE vec v_zip_hi(vec a, vec b) { return V(zip2)(a, b); }
+
+#else /* the baseline: any processor, by the compiler's own vectors */
+#if FL_REAL_BITS == 32
+#define LANES 8
+#define TILE_ROWS 4
+#define TILE_VECS 1
+typedef int32_t lane_bits;
+#else
+#define LANES 4
+#define TILE_ROWS 2
+#define TILE_VECS 2
+typedef int64_t lane_bits;
+#endif
+typedef real vec __attribute__((vector_size(LANES * sizeof(real))));
+typedef lane_bits vmask __attribute__((vector_size(LANES * sizeof(real))));
+INLINE vec v_load(const real *p) { vec a; memcpy(&a, p, sizeof a); return a; }
+INLINE void v_store(real *p, vec a) { memcpy(p, &a, sizeof a); }
+INLINE vec v_set1(real a) { return a - (vec){0}; }
+INLINE vec v_fma(vec a, vec b, vec c) { return a * b + c; }
+INLINE vmask v_positive(vec z) { return z > (vec){0}; }
+INLINE vec v_relu(vec z) { return (vec)(~(z < (vec){0}) & (vmask)z); }
+INLINE vec v_select(vmask m, vec a, vec b) { return (vec)((m & (vmask)a) | (~m & (vmask)b)); }
+INLINE uint32_t v_bits(vmask m)
+{
+    uint32_t bits = 0;
+    UNROLL for (int i = 0; i < LANES; i++) bits |= (uint32_t)(m[i] & 1) << i;
+    return bits;
+}
+INLINE vec v_zip_lo(vec a, vec b)
+{
+    vec c;
+    UNROLL for (int i = 0; i < LANES; i++) c[i] = i % 2 ? b[i / 2] : a[i / 2];
+    return c;
+}
+INLINE vec v_zip_hi(vec a, vec b)
+{
+    vec c;
+    UNROLL for (int i = 0; i < LANES; i++) c[i] = i % 2 ? b[(LANES + i) / 2] : a[(LANES + i) / 2];
+    return c;
+}
+#endif
+
+/* Points in a panel, the unit in which activations lie in memory: panel[unit][PANEL]. */
+#define PANEL (TILE_VECS * LANES)
+/* The fewest vectors whose mask is a whole number of bytes. */
+#define SMALL_VECS (LANES < 8 ? 8 / LANES : 1)
+
+INLINE void v_store_bits_small(uint8_t *p, const vmask *m)
+{
+    uint32_t bits = 0;
+    UNROLL for (int v = 0; v < SMALL_VECS; v++) bits |= v_bits(m[v]) << (v * LANES);
+    memcpy(p, &bits, SMALL_VECS * LANES / 8);
+}
+
+#if !defined(FL_SIMD_AVX512)
+INLINE void v_store_bits(uint8_t *p, const vmask *m)
+{
+    uint32_t bits = 0;
+    UNROLL for (int v = 0; v < TILE_VECS; v++) bits |= v_bits(m[v]) << (v * LANES);
+    memcpy(p, &bits, PANEL / 8);
+}
+#endif
+
+#endif

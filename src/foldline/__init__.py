@@ -1,0 +1,24 @@
+"""foldline takes continuous piecewise-linear (ReLU) networks apart."""
+
+from .config import __version__, show_config
+from .errors import FormatError, UnsupportedModelError
+from .evaluation import linear_radius, unpack_patterns
+from .formats import from_onnx, from_sklearn, from_torch, load
+from .network import Network
+from .sampling import PatternCount, count_patterns
+
+__all__ = [
+    "FormatError",
+    "Network",
+    "PatternCount",
+    "UnsupportedModelError",
+    "__version__",
+    "count_patterns",
+    "from_onnx",
+    "from_sklearn",
+    "from_torch",
+    "linear_radius",
+    "load",
+    "show_config",
+    "unpack_patterns",
+]

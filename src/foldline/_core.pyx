@@ -1,0 +1,269 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+"""The binding to the C core: addresses of arrays, one C call, one status check.
+
+Arrays arrive checked (evaluation.py): shapes fit, dtypes are the network's, everything is aligned.
+"""
+
+import os
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport uint8_t
+from libc.stdlib cimport free, malloc
+
+cdef extern from "foldline.h" nogil:
+    ctypedef enum fl_status:
+        FL_OK
+        FL_NO_MEMORY
+        FL_NONFINITE
+        FL_UNKNOWN_ISA
+        FL_STATUS_COUNT
+
+    ctypedef enum fl_norm:
+        FL_NORM_INF
+        FL_NORM_1
+        FL_NORM_2
+
+    ctypedef struct fl_request:
+        const void *points
+        ptrdiff_t point_stride
+        ptrdiff_t input_stride
+        size_t n_points
+        int allow_nonfinite
+        void *outputs
+        ptrdiff_t output_stride
+        ptrdiff_t output_column_stride
+        uint8_t *patterns
+        uint8_t *certain
+        void *preactivations
+        void *maps
+        void *offsets
+        void *radii
+        fl_norm radius_norm
+
+    enum: FL_BLOCK
+
+    size_t fl_isa_available(const char **names, size_t most)
+
+    ctypedef struct fl_network_f32
+    fl_status fl_network_new_f32(size_t, const size_t *, const float **, const float **, const float **,
+                                 const char *, fl_network_f32 **)
+    void fl_network_free_f32(fl_network_f32 *)
+    size_t fl_network_neurons_f32(const fl_network_f32 *)
+    fl_status fl_evaluate_f32(const fl_network_f32 *, const fl_request *)
+    fl_status fl_patterns_if_exact_f32(const fl_network_f32 *, const fl_request *, uint8_t *)
+    double fl_multiply_add_f32(const fl_network_f32 *, size_t)
+
+    ctypedef struct fl_network_f64
+    fl_status fl_network_new_f64(size_t, const size_t *, const double **, const double **, const double **,
+                                 const char *, fl_network_f64 **)
+    void fl_network_free_f64(fl_network_f64 *)
+    size_t fl_network_neurons_f64(const fl_network_f64 *)
+    fl_status fl_evaluate_f64(const fl_network_f64 *, const fl_request *)
+    fl_status fl_patterns_if_exact_f64(const fl_network_f64 *, const fl_request *, uint8_t *)
+    double fl_multiply_add_f64(const fl_network_f64 *, size_t)
+
+    ctypedef struct fl_pattern_set
+    fl_pattern_set *fl_pattern_set_new()
+    void fl_pattern_set_free(fl_pattern_set *)
+    fl_status fl_pattern_set_add(fl_pattern_set *, const uint8_t *, size_t, size_t)
+    fl_status fl_pattern_set_merge(fl_pattern_set *, const fl_pattern_set *)
+    size_t fl_pattern_set_distinct(const fl_pattern_set *)
+    size_t fl_pattern_set_singletons(const fl_pattern_set *)
+
+BLOCK = FL_BLOCK
+NORMS = {"inf": FL_NORM_INF, "1": FL_NORM_1, "2": FL_NORM_2}
+
+# The one place where a status becomes an exception.
+STATUS_ERRORS = {
+    FL_NO_MEMORY: (MemoryError, "out of memory"),
+    FL_NONFINITE: (FloatingPointError, "points have NaN or infinity"),
+    FL_UNKNOWN_ISA: (ValueError, "no such instruction set on this processor"),
+}
+STATUS_COUNT = FL_STATUS_COUNT
+
+
+cdef check(fl_status status):
+    if status != FL_OK:
+        kind, message = STATUS_ERRORS[status]
+        raise kind(message)
+
+
+def isa_available():
+    """Names of the instruction sets that can be used here, best first."""
+    cdef const char *names[16]
+    return [(<bytes>names[i]).decode() for i in range(fl_isa_available(names, 16))]
+
+
+def isa_in_use():
+    """The instruction set of new networks: FOLDLINE_ISA, or the best."""
+    available = isa_available()
+    name = os.environ.get("FOLDLINE_ISA") or available[0]
+    if name not in available:
+        raise ValueError(f"FOLDLINE_ISA is {name!r}; this processor can use {', '.join(available)}")
+    return name
+
+
+cdef inline char *address(array):
+    """Where an ndarray's first element lies; None has no address."""
+    return NULL if array is None else <char *><size_t>array.__array_interface__["data"][0]
+
+
+cdef class Core:
+    """A network in the C core. Immutable; holds its own copy of the weights."""
+
+    cdef fl_network_f32 *f32
+    cdef fl_network_f64 *f64
+    cdef readonly size_t n_neurons
+    cdef readonly str isa
+
+    def __init__(self, weights, biases, slopes):
+        cdef size_t n_layers = len(weights), i
+        cdef size_t *widths = <size_t *>malloc((n_layers + 1) * sizeof(size_t))
+        cdef void **arrays = <void **>malloc(3 * n_layers * sizeof(void *))
+        self.isa = isa_in_use()
+        isa = self.isa.encode()
+        try:
+            if not widths or not arrays:
+                raise MemoryError("out of memory")
+            widths[0] = weights[0].shape[1]
+            for i in range(n_layers):
+                widths[i + 1] = weights[i].shape[0]
+                arrays[i] = address(weights[i])
+                arrays[n_layers + i] = address(biases[i])
+                arrays[2 * n_layers + i] = address(slopes[i]) if i + 1 < n_layers else NULL
+            if weights[0].dtype.itemsize == 4:
+                check(fl_network_new_f32(n_layers, widths, <const float **>arrays,
+                                         <const float **>(arrays + n_layers),
+                                         <const float **>(arrays + 2 * n_layers), isa, &self.f32))
+                self.n_neurons = fl_network_neurons_f32(self.f32)
+            else:
+                check(fl_network_new_f64(n_layers, widths, <const double **>arrays,
+                                         <const double **>(arrays + n_layers),
+                                         <const double **>(arrays + 2 * n_layers), isa, &self.f64))
+                self.n_neurons = fl_network_neurons_f64(self.f64)
+        finally:
+            free(widths)
+            free(arrays)
+
+    def __dealloc__(self):
+        if self.f32:
+            fl_network_free_f32(self.f32)
+        if self.f64:
+            fl_network_free_f64(self.f64)
+
+    def evaluate(self, points, size_t step, stop, bint allow_nonfinite=False, outputs=None, patterns=None,
+                 certain=None, preactivations=None, maps=None, offsets=None, radii=None, norm="inf"):
+        """Fill the arrays that are given, `step` rows at a time, until `stop` has an item.
+
+        Between steps signals are handled, so Ctrl-C ends the call.
+        """
+        cdef fl_request whole, part
+        cdef fl_status status
+        cdef size_t start, n = points.shape[0]
+        cdef size_t size = points.dtype.itemsize
+        cdef size_t n_in = points.shape[1]
+        cdef size_t n_out = maps.shape[1] if maps is not None else 0
+        whole.points = address(points)
+        whole.point_stride, whole.input_stride = points.strides
+        whole.n_points = n
+        whole.allow_nonfinite = allow_nonfinite
+        whole.outputs = address(outputs)
+        whole.output_stride, whole.output_column_stride = (0, 0) if outputs is None else outputs.strides
+        whole.patterns = <uint8_t *>address(patterns)
+        whole.certain = <uint8_t *>address(certain)
+        whole.preactivations = address(preactivations)
+        whole.maps = address(maps)
+        whole.offsets = address(offsets)
+        whole.radii = address(radii)
+        whole.radius_norm = NORMS[norm]
+        for start in range(0, n, step):
+            part = whole
+            part.n_points = min(step, n - start)
+            part.points = <char *>whole.points + <ptrdiff_t>start * whole.point_stride
+            if whole.outputs:
+                part.outputs = <char *>whole.outputs + <ptrdiff_t>start * whole.output_stride
+            if whole.patterns:
+                part.patterns = whole.patterns + start * ((self.n_neurons + 7) // 8)
+            if whole.certain:
+                part.certain = whole.certain + start
+            if whole.preactivations:
+                part.preactivations = <char *>whole.preactivations + start * self.n_neurons * size
+            if whole.maps:
+                part.maps = <char *>whole.maps + start * n_out * n_in * size
+                part.offsets = <char *>whole.offsets + start * n_out * size
+            if whole.radii:
+                part.radii = <char *>whole.radii + start * size
+            with nogil:
+                if self.f32:
+                    status = fl_evaluate_f32(self.f32, &part)
+                else:
+                    status = fl_evaluate_f64(self.f64, &part)
+            check(status)
+            PyErr_CheckSignals()
+            if stop:
+                return
+
+    def patterns_if_exact(self, points, patterns, exact):
+        """Fill `patterns`, and `exact` with 1 for the rows in whose evaluation nothing was rounded."""
+        cdef fl_request request
+        cdef fl_status status
+        cdef uint8_t *exact_rows = <uint8_t *>address(exact)
+        request.points = address(points)
+        request.point_stride, request.input_stride = points.strides
+        request.n_points = points.shape[0]
+        request.patterns = <uint8_t *>address(patterns)
+        with nogil:
+            if self.f32:
+                status = fl_patterns_if_exact_f32(self.f32, &request, exact_rows)
+            else:
+                status = fl_patterns_if_exact_f64(self.f64, &request, exact_rows)
+        check(status)
+
+    def multiply_add(self, size_t n_steps):
+        """Run multiply-adds in registers; return how many floating-point operations that were."""
+        cdef double n_operations
+        with nogil:
+            if self.f32:
+                n_operations = fl_multiply_add_f32(self.f32, n_steps)
+            else:
+                n_operations = fl_multiply_add_f64(self.f64, n_steps)
+        return n_operations
+
+
+cdef class PatternSet:
+    """A multiset of packed patterns."""
+
+    cdef fl_pattern_set *set
+
+    def __cinit__(self):
+        self.set = fl_pattern_set_new()
+        if not self.set:
+            raise MemoryError("out of memory")
+
+    def __dealloc__(self):
+        if self.set:
+            fl_pattern_set_free(self.set)
+
+    def add(self, patterns):
+        """Add the rows of a C-contiguous uint8 array (n_rows, n_bytes)."""
+        cdef const uint8_t *rows = <const uint8_t *>address(patterns)
+        cdef size_t n_rows = patterns.shape[0], n_bytes = patterns.shape[1]
+        cdef fl_status status
+        with nogil:
+            status = fl_pattern_set_add(self.set, rows, n_rows, n_bytes)
+        check(status)
+
+    def merge(self, PatternSet other not None):
+        """Add all of `other`'s patterns, with their counts."""
+        cdef fl_status status
+        with nogil:
+            status = fl_pattern_set_merge(self.set, other.set)
+        check(status)
+
+    @property
+    def distinct(self):
+        return fl_pattern_set_distinct(self.set)
+
+    @property
+    def singletons(self):
+        return fl_pattern_set_singletons(self.set)

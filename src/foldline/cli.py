@@ -1,0 +1,603 @@
+"""The command line: ``foldline``, or ``python -m foldline``.
+
+Exit codes: 0 done, 1 the answer is no, 2 bad input (one line on stderr), 3 undecided or a limit
+reached, 130 interrupted. Results go to stdout, everything else to stderr; with ``--json`` stdout is
+one JSON document, in which a number beyond the range of floats is null.
+"""
+
+import argparse
+import contextlib
+import itertools
+import json
+import math
+import os
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+import foldline as fl
+
+from . import bench
+
+__all__ = ["main"]
+
+DONE, NO, BAD_INPUT, LIMIT, INTERRUPTED = 0, 1, 2, 3, 130
+BLOCK_BYTES = 2**25
+
+
+def main(argv=None):
+    """Run the command line `argv` (by default the process's own) and return its exit code."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code = _run(argv)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        _discard_stdout()
+        return DONE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except bench.Disagreement as error:
+        return _complain(error, NO)
+    except MemoryError as error:
+        return _complain(error if str(error) else "out of memory", LIMIT)
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        return _complain(error, BAD_INPUT)
+
+
+def _run(argv):
+    try:
+        args = _parser().parse_args(argv)
+    except SystemExit:
+        sys.stdout.flush()
+        raise
+    if args.run in (_demo, _bench) and not bench.runs_on_one_thread():
+        return bench.run_on_one_thread(["-m", "foldline", *argv])
+    facts, text, code = args.run(args)
+    if args.json:
+        print(json.dumps(_plain(facts), allow_nan=False))
+    elif text:
+        print(text)
+    return code
+
+
+# Commands: each returns facts for --json, text for people, and the exit code ----------------------
+
+
+def _demo(args):
+    from . import demo
+
+    with _Progress("evaluating") as progress:
+        facts = demo.facts(progress=progress)
+    return facts, demo.text(facts), DONE
+
+
+def _info(args):
+    net = fl.load(args.model, drop_final=args.drop_final)
+    config = fl.show_config()
+    facts = {
+        "model": args.model,
+        "n_in": net.n_in,
+        "widths": net.widths,
+        "n_out": net.n_out,
+        "dtype": net.dtype.name,
+        "n_neurons": net.n_neurons,
+        "folds": _count_folds(net),
+        "parameters": sum(a.size for a in (*net.weights, *net.biases)),
+        "digest": net.digest,
+        "import_check": None,
+        "isa": config.isa,
+        "isa_available": config.isa_available,
+        "version": config.version,
+    }
+    checked = "nothing to compare with: weights are as the file has them"
+    if net.import_check is not None:
+        facts["import_check"] = net.import_check._asdict()
+        checked = str(net.import_check)
+    folds = ", ".join(f"{n:,} {kind}" for kind, n in facts["folds"].items() if n)
+    shape = "-".join(str(n) for n in (net.n_in, *net.widths, net.n_out))
+    lines = [
+        ("shape", f"{shape}, {net.dtype}"),
+        ("neurons", f"{net.n_neurons:,}"),
+        ("units", folds or "no hidden layer: the network is affine"),
+        ("parameters", f"{facts['parameters']:,}"),
+        ("digest", net.digest),
+        ("import check", checked),
+        (
+            "evaluated by",
+            f"foldline {config.version}, {config.isa} of {', '.join(config.isa_available)}",
+        ),
+    ]
+    return facts, "\n".join(f"{name:<14}{value}" for name, value in lines), DONE
+
+
+def _eval(args):
+    net = fl.load(args.model, drop_final=args.drop_final)
+    points = _read_points(args, net)
+    shape = (len(points), net.n_out)
+    with _Progress("evaluating") as progress, _open_rows(args, shape, net.dtype) as rows:
+        for block in _blocks(points, args, net, progress):
+            rows.write(net.forward(block, workers=args.workers))
+    facts = {"model": args.model, "n_points": shape[0], "n_out": shape[1], **rows.facts("outputs")}
+    return facts, rows.note(f"{shape[0]:,} outputs of {shape[1]}"), DONE
+
+
+def _patterns(args):
+    net = fl.load(args.model, drop_final=args.drop_final)
+    points = _read_points(args, net)
+    width = net.n_neurons if args.unpack else (net.n_neurons + 7) // 8
+    dtype = np.dtype(bool if args.unpack else np.uint8)
+    certain = []
+    with _Progress("evaluating") as progress, _open_rows(args, (len(points), width), dtype) as rows:
+        for block in _blocks(points, args, net, progress):
+            if args.exact:
+                p = net.patterns(block, exact=True, workers=args.workers)
+                certain.append(np.ones(len(p), bool))
+            else:
+                p, sure = net.patterns(block, return_certain=True, workers=args.workers)
+                certain.append(sure)
+            rows.write(fl.unpack_patterns(p, net.n_neurons) if args.unpack else p)
+    certain = np.concatenate(certain) if certain else np.empty(0, bool)
+    n_certain = int(np.count_nonzero(certain))
+    facts = {
+        "model": args.model,
+        "n_points": len(points),
+        "n_neurons": net.n_neurons,
+        "packed": not args.unpack,
+        "exact": args.exact,
+        "n_certain": n_certain,
+        **rows.facts("patterns"),
+    }
+    if "patterns" in facts:
+        facts["certain"] = certain
+    summary = (
+        f"{len(points):,} patterns of {net.n_neurons:,} bits, {n_certain:,} certain in every bit"
+    )
+    note = rows.note(summary)
+    if not note and not args.json:
+        print(f"foldline: {summary}", file=sys.stderr)
+    return facts, note, DONE
+
+
+def _count(args):
+    net = fl.load(args.model, drop_final=args.drop_final)
+    points = _read_points(args, net)
+    certain = np.ones(len(points), bool)
+    with _Progress("counting") as progress:
+        first = 0
+        for block in _blocks(points, args, net, progress):
+            _, sure = net.patterns(block, return_certain=True, workers=args.workers)
+            certain[first : first + len(block)] = sure
+            first += len(block)
+        points = _whole(points if certain.all() else points[certain], args, net)
+        seen = fl.count_patterns(net, points, workers=args.workers)
+    n_uncertain = len(certain) - seen.n_points
+    note = "a lower bound on the number of regions, never a count of them"
+    facts = {
+        "model": args.model,
+        "n_points": seen.n_points,
+        "n_uncertain": n_uncertain,
+        "distinct": seen.distinct,
+        "singletons": seen.singletons,
+        "coverage": seen.coverage,
+        "note": note,
+    }
+    text = [
+        f"{seen.distinct:,} distinct patterns among {seen.n_points:,} points, "
+        f"{seen.singletons:,} seen once.",
+        f"This is {note}.",
+    ]
+    if seen.n_points:
+        text.append(
+            f"{seen.coverage:.1%} of further such points are expected in a pattern seen here."
+        )
+    if n_uncertain:
+        text.append(
+            f"Left out: {n_uncertain:,} of the points, too near a fold to be sure of their pattern."
+        )
+    return facts, "\n".join(text), DONE
+
+
+def _bench(args):
+    net = fl.load(args.model, drop_final=args.drop_final)
+    n_points = args.points or bench.default_n_points(net)
+    points = bench.random_points(n_points, net.n_in, net.dtype)
+    with _Progress("measuring") as progress:
+        try:
+            result = bench.compare(net, points, args.seconds, progress=progress)
+        except bench.Disagreement as disagreement:
+            facts = {"model": args.model, "agree": False, "disagreement": str(disagreement)}
+            return facts, f"No: {disagreement}", NO
+    return {"model": args.model, "agree": True, **result.facts()}, str(result), DONE
+
+
+def _count_folds(net):
+    slopes = np.concatenate([np.empty(0), *net.slopes])
+    return {
+        "relu": int(np.count_nonzero(slopes == 0)),
+        "leaky": int(np.count_nonzero(~np.isin(slopes, (-1, 0, 1)))),
+        "abs": int(np.count_nonzero(slopes == -1)),
+        "pass-through": int(np.count_nonzero(slopes == 1)),
+    }
+
+
+# Points in ----------------------------------------------------------------------------------------
+
+
+def _read_points(args, net):
+    """The points asked for, (n_points, n_in); a .npy file stays on disk."""
+    if (args.points is None) == (args.random is None):
+        raise ValueError(
+            "name a file of points (or - for stdin), or ask for --random N; one of the two"
+        )
+    if args.random is not None:
+        for option, values in (("--low", args.low), ("--high", args.high)):
+            if len(values) not in (1, net.n_in):
+                raise ValueError(f"{option} has {len(values)} values; wanted one, or {net.n_in}")
+        return bench.random_points(args.random, net.n_in, net.dtype, args.low, args.high, args.seed)
+    if args.points == "-":
+        name, points = "stdin", _read_text(sys.stdin, "stdin", net)
+    elif args.points.endswith(".npy"):
+        name, points = args.points, _read_npy(args.points, net, args.cast)
+    else:
+        name = args.points
+        with open(name, encoding="utf-8-sig") as stream:
+            points = _read_text(stream, name, net)
+    if points.ndim != 2 or points.shape[1] != net.n_in:
+        raise ValueError(
+            f"{name} has shape {points.shape}; this network takes (n_points, {net.n_in})"
+        )
+    return points
+
+
+def _read_npy(path, net, cast):
+    with open(path, "rb") as stream:
+        if stream.read(6) != b"\x93NUMPY":
+            raise ValueError(f"{path} is not a .npy file")
+    try:
+        points = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if points.dtype.kind == "f" and points.dtype != net.dtype and not cast:
+        raise TypeError(
+            f"{path} has dtype {points.dtype}; this network takes {net.dtype} (--cast converts)"
+        )
+    return points
+
+
+def _read_text(stream, name, net):
+    """Rows of numbers, separated by commas or by white space. A first row in which nothing is a
+    number is a header."""
+    try:
+        lines = (line for line in stream if line.strip() and not line.lstrip().startswith("#"))
+        first = next(lines, None)
+        if first is None:
+            return np.empty((0, net.n_in), net.dtype)
+        delimiter = "," if "," in first else None
+        if not any(_is_number(field) for field in first.split(delimiter)):
+            first = next(lines, None)
+            if first is None:
+                return np.empty((0, net.n_in), net.dtype)
+        rows = itertools.chain([first], lines)
+        return np.loadtxt(rows, net.dtype, delimiter=delimiter, ndmin=2)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _is_number(field):
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _whole(points, args, net):
+    if args.cast and points.dtype.kind == "f" and points.dtype != net.dtype:
+        with np.errstate(over="ignore"):
+            return points.astype(net.dtype)
+    return points
+
+
+def _blocks(points, args, net, progress):
+    """The points, some megabytes at a time."""
+    row_bytes = (net.n_in + net.n_out) * net.dtype.itemsize + (net.n_neurons + 7) // 8
+    n_rows = max(BLOCK_BYTES // row_bytes, 2048)
+    for start in range(0, len(points), n_rows):
+        progress(start / len(points))
+        yield _whole(points[start : start + n_rows], args, net)
+
+
+# Rows out -----------------------------------------------------------------------------------------
+
+
+def _open_rows(args, shape, dtype):
+    if args.output is None or args.output == "-":
+        return (
+            _CollectedRows() if args.json else _TextRows(contextlib.nullcontext(sys.stdout.buffer))
+        )
+    stream = _open_atomically(args.output)
+    if args.output.endswith(".npy"):
+        return _NpyRows(stream, args.output, shape, dtype)
+    return _TextRows(stream, args.output)
+
+
+class _CollectedRows(contextlib.AbstractContextManager):
+    """Rows that become part of the JSON document."""
+
+    def __init__(self):
+        self._blocks = []
+
+    def __exit__(self, *exception):
+        pass
+
+    def write(self, block):
+        self._blocks.append(block.astype(np.uint8) if block.dtype == bool else block)
+
+    def facts(self, name):
+        return {name: [row for block in self._blocks for row in block.tolist()]}
+
+    def note(self, what):
+        return ""
+
+
+class _FileRows(contextlib.AbstractContextManager):
+    def __init__(self, stream, path=None):
+        self._stream, self._path = stream, path
+
+    def __enter__(self):
+        self._file = self._stream.__enter__()
+        return self
+
+    def __exit__(self, *exception):
+        return self._stream.__exit__(*exception)
+
+    def facts(self, name):
+        return {"output": self._path}
+
+    def note(self, what):
+        return "" if self._path is None else f"{self._path}: {what}"
+
+
+class _NpyRows(_FileRows):
+    def __init__(self, stream, path, shape, dtype):
+        super().__init__(stream, path)
+        descr = np.lib.format.dtype_to_descr(dtype)
+        self._header = {"descr": descr, "fortran_order": False, "shape": shape}
+
+    def __enter__(self):
+        super().__enter__()
+        np.lib.format.write_array_header_1_0(self._file, self._header)
+        return self
+
+    def write(self, block):
+        self._file.write(np.ascontiguousarray(block).data)
+
+
+class _TextRows(_FileRows):
+    """Comma-separated values; the shortest digits that read back as the same number."""
+
+    def write(self, block):
+        text = block.astype(np.uint8 if block.dtype == bool else block.dtype).astype(str)
+        self._file.write("".join(",".join(row) + "\n" for row in text.tolist()).encode())
+
+
+@contextlib.contextmanager
+def _open_atomically(path):
+    """A binary file that takes the place of `path` when all went well, and vanishes if not."""
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file() and not target.is_dir():  # a pipe or a device
+        with open(target, "wb") as stream:
+            yield stream
+        return
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with _blame(path, partial), open(partial, "xb") as stream:
+            yield stream
+        with _blame(path, partial):
+            os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _blame(path, partial):
+    """Name the file that was asked for in errors about the temporary one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename == str(partial) or error.filename is partial:
+            raise OSError(error.errno, error.strerror, path) from None
+        raise
+
+
+# Talking ------------------------------------------------------------------------------------------
+
+
+class _Progress:
+    """A line on stderr, where that is a terminal, once something has taken two seconds."""
+
+    PATIENCE = 2.0
+
+    def __init__(self, what):
+        self._what, self._fraction = what, None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._show, daemon=True)
+
+    def __call__(self, fraction):
+        self._fraction = fraction
+
+    def __enter__(self):
+        if sys.stderr is not None and sys.stderr.isatty():
+            self._thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _show(self):
+        begin, width, pause = time.monotonic(), 0, self.PATIENCE
+        while not self._over.wait(pause):
+            part = "" if self._fraction is None else f" {self._fraction:.0%}"
+            line = f"{self._what}{part}, {time.monotonic() - begin:.0f} s"
+            print(f"\r{line:<{width}}", end="", file=sys.stderr, flush=True)
+            width, pause = len(line), 0.5
+        if width:
+            print(f"\r{'':<{width}}\r", end="", file=sys.stderr, flush=True)
+
+
+def _plain(value):
+    """`value` in the types JSON has."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _complain(error, code):
+    if isinstance(error, OSError) and error.filename is not None:
+        error = f"{error.filename}: {error.strerror}"
+    print(f"foldline: error: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    print(f"foldline: note: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def _discard_stdout():
+    """Keep the interpreter from complaining, at exit, about a reader that has gone."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+
+
+# Arguments ----------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        sys.exit(_complain(f"{message} (see {self.prog} --help)", BAD_INPUT))
+
+
+def _parser():
+    parser = _Parser(prog="foldline", description="Evaluate piecewise-linear (ReLU-like) networks.")
+    parser.add_argument("--version", action="version", version=f"foldline {fl.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
+
+    def command(name, run, help):
+        sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        sub.add_argument("--json", action="store_true", help="print one JSON document")
+        sub.set_defaults(run=run)
+        return sub
+
+    def model_command(name, run, help):
+        sub = command(name, run, help)
+        sub.add_argument(
+            "model", metavar="MODEL", help="a file that foldline.load reads: .onnx, .npz, .json"
+        )
+        sub.add_argument(
+            "--drop-final", action="store_true", help="leave out a final softmax, sigmoid or argmax"
+        )
+        return sub
+
+    def points_command(name, run, help):
+        sub = model_command(name, run, help)
+        add = sub.add_argument
+        add(
+            "points",
+            metavar="POINTS",
+            nargs="?",
+            help=".npy, or text (.csv, .txt); - is text on stdin",
+        )
+        add("--cast", action="store_true", help="convert a .npy file to the network's dtype")
+        add(
+            "--random",
+            metavar="N",
+            type=_whole_number,
+            help="N uniform random points instead of a file",
+        )
+        add(
+            "--low",
+            type=_finite_numbers,
+            default=[-1.0],
+            help="lower end of the box, a number or one per input (-1)",
+        )
+        add("--high", type=_finite_numbers, default=[1.0], help="upper end of the box (1)")
+        add("--seed", type=_whole_number, default=0, help="of the random points (0)")
+        add("--workers", type=_positive, default=1, help="threads (1)")
+        return sub
+
+    def add_output(sub):
+        sub.add_argument(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help=".npy, or comma-separated text (default: text to stdout)",
+        )
+
+    command("demo", _demo, "two neurons by hand, and a real network on a million points")
+    model_command("info", _info, "what a model is: shape, folds, parameters, digest, import check")
+    add_output(points_command("eval", _eval, "outputs of a model, one row a point"))
+    sub = points_command(
+        "patterns", _patterns, "activation patterns, one row a point, 8 neurons a byte"
+    )
+    add_output(sub)
+    sub.add_argument("--exact", action="store_true", help="prove every bit")
+    sub.add_argument(
+        "--unpack", action="store_true", help="one 0 or 1 a neuron instead of packed bytes"
+    )
+    points_command(
+        "count", _count, "distinct patterns in a sample: a lower bound on the number of regions"
+    )
+    sub = model_command(
+        "bench", _bench, "foldline beside NumPy, torch and onnxruntime on your model"
+    )
+    sub.add_argument("--seconds", type=_duration, default=3.0, help="time to measure for (3)")
+    sub.add_argument(
+        "--points", metavar="N", type=_positive, help="number of points (16,384 to 262,144)"
+    )
+    return parser
+
+
+def _whole_number(text):
+    with contextlib.suppress(ValueError):
+        if int(text) >= 0:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+
+
+def _positive(text):
+    with contextlib.suppress(ValueError):
+        if int(text) > 0:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+
+
+def _duration(text):
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+
+
+def _finite_numbers(text):
+    with contextlib.suppress(ValueError):
+        values = [float(part) for part in text.split(",")]
+        if all(math.isfinite(value) for value in values):
+            return values
+    raise argparse.ArgumentTypeError(f"{text!r} is not a finite number, or such numbers and commas")

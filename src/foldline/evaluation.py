@@ -1,0 +1,346 @@
+"""Evaluation of a network on many points: outputs, patterns, certainty, local maps.
+
+The functions that take a network first are its methods. All results are bit-identical however the
+points are cut into calls, whatever `workers` is, and on every instruction set with fused
+multiply-add; `foldline.show_config` tells which is in use.
+"""
+
+import logging
+import operator
+
+import numpy as np
+
+from ._core import BLOCK, NORMS
+from .executors import run_tasks
+
+__all__ = ["linear_radius", "unpack_patterns"]
+
+# Rows of one step take about this many multiply-adds: a few hundredths of a second even without SIMD, so
+# that Ctrl-C is heard, and few enough that converted rows stay small.
+_STEP_OPERATIONS = 50_000_000
+_LARGEST_STEP = 65_536
+_TASKS_PER_WORKER = 4
+
+
+def forward(net, points, out=None, *, workers=1, allow_nonfinite=False):
+    """Outputs of the network.
+
+    Parameters
+    ----------
+    points : array_like, shape (n_points, n_in)
+        Of the network's dtype; integers and Python lists are converted, anything else is refused.
+        Any strides; a memmap is streamed.
+    out : ndarray, shape (n_points, n_out), optional
+        Where to write: of the network's dtype, any strides, not overlapping `points`.
+    workers : int or concurrent.futures.Executor
+        Threads, or an executor to run parts of the points on.
+    allow_nonfinite : bool
+        Evaluate points that hold NaN or infinity instead of refusing them.
+
+    Returns
+    -------
+    ndarray, shape (n_points, n_out)
+
+    Raises
+    ------
+    ValueError
+        Wrong shapes, NaN or infinity in points, `out` read-only or overlapping.
+    TypeError
+        Points or `out` of another dtype.
+
+    Examples
+    --------
+    >>> import foldline as fl
+    >>> net = fl.Network([([[1.0], [-1.0]], None), ([[1.0, 1.0]], None)])   # |x|
+    >>> net([[-3], [2]])
+    array([[3.],
+           [2.]])
+    """
+    if out is None:
+        return _run(net, points, ("outputs",), workers, allow_nonfinite)[0]
+    points = _checked_points(net, points)
+    _check_out(net, points, out)
+    if not allow_nonfinite:
+        _refuse_nonfinite(points)
+    _run(net, points, ("outputs",), workers, allow_nonfinite, {"outputs": out})
+    return out
+
+
+def patterns(net, points, *, return_certain=False, exact=False, workers=1, allow_nonfinite=False):
+    """Activation patterns: one bit a neuron, 1 where its sum is positive.
+
+    Parameters
+    ----------
+    points, workers, allow_nonfinite
+        As for `forward`.
+    return_certain : bool
+        Also tell for which rows every bit is proved, for the exact function with these weights.
+    exact : bool
+        Prove every row: what the network's dtype leaves open is decided in float64, then in
+        rational arithmetic.
+
+    Returns
+    -------
+    patterns : ndarray of uint8, shape (n_points, ceil(n_neurons / 8))
+        Layer by layer, little bit order; `unpack_patterns` spreads them out.
+    certain : ndarray of bool, shape (n_points,)
+        Only with `return_certain`. A row with NaN or infinity is never certain.
+
+    Notes
+    -----
+    The bound is N. J. Higham's, Accuracy and Stability of Numerical Algorithms, 2nd edition, section
+    3.1, carried through the layers component by component.
+
+    Examples
+    --------
+    >>> import foldline as fl
+    >>> net = fl.Network([([[1.0], [-1.0]], None), ([[1.0, 1.0]], None)])
+    >>> net.patterns([[-3.0], [2.0], [0.0]], return_certain=True)
+    (array([[2],
+           [1],
+           [0]], dtype=uint8), array([ True,  True,  True]))
+    """
+    if not (return_certain or exact):
+        return _run(net, points, ("patterns",), workers, allow_nonfinite)[0]
+    points = _checked_points(net, points)
+    bits, certain = _run(net, points, ("patterns", "certain"), workers, allow_nonfinite)
+    if exact:
+        _decide(net, points, bits, certain, workers)
+    return (bits, certain) if return_certain else bits
+
+
+def evaluate(net, points, *, workers=1, allow_nonfinite=False):
+    """Outputs and patterns in one pass: ``(forward(points), patterns(points))``."""
+    return tuple(_run(net, points, ("outputs", "patterns"), workers, allow_nonfinite))
+
+
+def preactivations(net, points, *, workers=1, allow_nonfinite=False):
+    """Sums of all neurons before the fold, shape (n_points, n_neurons), in the order of the bits."""
+    return _run(net, points, ("preactivations",), workers, allow_nonfinite)[0]
+
+
+def local_affine(net, points, *, workers=1, allow_nonfinite=False):
+    """The map in force at each point.
+
+    Returns
+    -------
+    A : ndarray, shape (n_points, n_out, n_in)
+    b : ndarray, shape (n_points, n_out)
+        ``net(x) = A x + b`` wherever the pattern is the point's.
+
+    Examples
+    --------
+    >>> import foldline as fl
+    >>> net = fl.Network([([[1.0], [-1.0]], None), ([[1.0, 1.0]], None)])
+    >>> net.local_affine([[-3.0], [2.0]])[0].ravel()
+    array([-1.,  1.])
+    """
+    return tuple(_run(net, points, ("maps", "offsets"), workers, allow_nonfinite))
+
+
+def linear_radius(net, points, norm="inf", *, workers=1, allow_nonfinite=False):
+    """Distance from each point to the nearest fold, in floating point.
+
+    ``min_j |z_j| / ||grad z_j||`` in the dual norm, over all neurons with a gradient; infinite where
+    there is none.
+
+    Parameters
+    ----------
+    net : Network
+    points, workers, allow_nonfinite
+        As for `Network.forward`.
+    norm : {"inf", "1", "2"} or {numpy.inf, 1, 2}
+
+    Returns
+    -------
+    ndarray, shape (n_points,)
+
+    Examples
+    --------
+    >>> import foldline as fl
+    >>> net = fl.Network([([[1.0, 1.0]], [-1.0]), ([[1.0]], None)])
+    >>> fl.linear_radius(net, [[1.0, 1.0]], norm=1)
+    array([1.])
+    """
+    name = str(norm) if isinstance(norm, str) else {1: "1", 2: "2", np.inf: "inf"}.get(norm)
+    if name not in NORMS:
+        raise ValueError(f"norm is {norm!r}; wanted one of inf, 1, 2")
+    return _run(net, points, ("radii",), workers, allow_nonfinite, norm=name)[0]
+
+
+def unpack_patterns(patterns, n_neurons):
+    """Packed patterns as booleans.
+
+    Parameters
+    ----------
+    patterns : ndarray of uint8, shape (n_points, ceil(n_neurons / 8))
+    n_neurons : int
+
+    Returns
+    -------
+    ndarray of bool, shape (n_points, n_neurons)
+
+    Examples
+    --------
+    >>> import numpy as np, foldline as fl
+    >>> fl.unpack_patterns(np.array([[5]], np.uint8), 3)
+    array([[ True, False,  True]])
+    """
+    n_neurons = operator.index(n_neurons)
+    array = np.asarray(patterns)
+    if array.dtype != np.uint8:
+        raise TypeError(f"patterns has dtype {array.dtype}; wanted uint8")
+    if array.ndim != 2 or n_neurons < 0 or array.shape[1] != -(-n_neurons // 8):
+        raise ValueError(
+            f"patterns has shape {array.shape}; {n_neurons} neurons have (n_points, {-(-n_neurons // 8)})"
+        )
+    return np.unpackbits(array, axis=1, count=n_neurons, bitorder="little").view(bool)
+
+
+def _run(net, points, wanted, workers, allow_nonfinite, given=None, norm="inf"):
+    points = _checked_points(net, points)
+    results = given or _allocate(net, len(points), wanted)
+    step = _step(net, wanted)
+    tasks = _parts(len(points), step, workers)
+    run_tasks(_run_part, net, points, results, tasks, workers, (step, allow_nonfinite, norm))
+    return [results[name] for name in wanted]
+
+
+def _allocate(net, n_points, wanted):
+    shapes = {
+        "outputs": ((n_points, net.n_out), net.dtype),
+        "patterns": ((n_points, -(-net.n_neurons // 8)), np.uint8),
+        "certain": ((n_points,), bool),
+        "preactivations": ((n_points, net.n_neurons), net.dtype),
+        "maps": ((n_points, net.n_out, net.n_in), net.dtype),
+        "offsets": ((n_points, net.n_out), net.dtype),
+        "radii": ((n_points,), net.dtype),
+    }
+    return {name: np.empty(*shapes[name]) for name in wanted}
+
+
+def _step(net, wanted):
+    operations = sum(w.size for w in net.weights)
+    if "maps" in wanted:
+        operations *= net.n_out
+    if "radii" in wanted:
+        operations *= 1 + net.n_in
+    rows = min(_STEP_OPERATIONS // operations, _LARGEST_STEP) // BLOCK * BLOCK
+    return max(rows, BLOCK)
+
+
+def _parts(n_points, step, workers):
+    if not isinstance(workers, int) or workers == 1:
+        parallel = 1 if isinstance(workers, int) else 8
+    else:
+        parallel = workers * _TASKS_PER_WORKER
+    size = max(-(-n_points // parallel), 1)
+    size = -(-size // BLOCK) * BLOCK
+    return [(start, min(start + size, n_points)) for start in range(0, n_points, size)]
+
+
+def _run_part(net, points, results, first_row, stop, step, allow_nonfinite, norm):
+    """Fill `results` for these points: the whole of one task."""
+    size = len(points) if _conforms(net, points) else step
+    for start in range(0, len(points), max(size, 1)):
+        rows = slice(start, start + size)
+        part = np.require(points[rows], net.dtype.newbyteorder("="), "A")
+        into = {name: array[rows] for name, array in results.items()}
+        try:
+            net._core.evaluate(part, step, stop, allow_nonfinite, **into, norm=norm)
+        except FloatingPointError:
+            _refuse_nonfinite(part, first_row + start)
+            raise
+        if stop:
+            return
+
+
+def _conforms(net, points):
+    return points.dtype == net.dtype and points.dtype.isnative and points.flags.aligned
+
+
+def _checked_points(net, points):
+    given = points
+    if not isinstance(points, np.ndarray):
+        try:
+            points = np.asarray(points)
+        except ValueError as error:
+            raise ValueError(f"points is not a rectangular array: {error}") from None
+        if points.size == 0 and points.ndim == 2 or points.dtype == np.float64 and isinstance(given, (list, tuple)):
+            points = points.astype(net.dtype)
+    if points.dtype.kind not in "iu" and points.dtype.newbyteorder("=") != net.dtype:
+        raise TypeError(f"points has dtype {points.dtype}; this network takes {net.dtype}, or integers")
+    if points.ndim != 2 or points.shape[1] != net.n_in:
+        raise ValueError(f"points has shape {points.shape}; this network takes (n_points, {net.n_in})")
+    return points
+
+
+def _check_out(net, points, out):
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out is {type(out).__name__}; wanted an ndarray")
+    if out.dtype != net.dtype or not out.dtype.isnative:
+        raise TypeError(f"out has dtype {out.dtype}; this network gives {net.dtype}")
+    if out.shape != (len(points), net.n_out):
+        raise ValueError(f"out has shape {out.shape}; wanted ({len(points)}, {net.n_out})")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only; wanted a writeable array")
+    if not out.flags.aligned:
+        raise ValueError("out is not aligned; wanted an array whose elements lie at multiples of their size")
+    try:
+        overlaps = np.shares_memory(points, out, max_work=10_000)
+    except np.exceptions.TooHardError:
+        overlaps = True
+    if overlaps:
+        raise ValueError("out overlaps points in memory; wanted separate memory")
+    if out.size and np.lib.array_utils.byte_bounds(out)[1] - np.lib.array_utils.byte_bounds(out)[0] < out.nbytes:
+        raise ValueError(f"out has strides {out.strides} and overlaps itself; wanted separate elements")
+
+
+def _refuse_nonfinite(points, first_row=0):
+    """Raise for the first NaN or infinity, if there is one; row numbers start at `first_row`."""
+    for start in range(0, len(points), _LARGEST_STEP):
+        finite = np.isfinite(points[start : start + _LARGEST_STEP])
+        if not finite.all():
+            row, column = (int(i) for i in np.argwhere(~finite)[0])
+            raise ValueError(
+                f"points has {points[start + row, column]} in row {first_row + start + row}, column {column}; "
+                "wanted finite values (or allow_nonfinite=True)"
+            )
+
+
+def _decide(net, points, bits, certain, workers):
+    """Prove the rows that are not certain: float64 with its bound, float64 where it is exact, rationals."""
+    from .exact import exact_patterns
+
+    def open_rows():
+        rows = np.flatnonzero(~certain)
+        values = np.asarray(points[rows], dtype=np.float64)
+        keep = np.isfinite(values).all(axis=1)
+        return rows[keep], values[keep]
+
+    wide = net._in_float64() if net.dtype != np.float64 else net
+    rows, values = open_rows()
+    counts = {"in " + net.dtype.name: int(certain.sum())}
+    if len(rows) and wide is not net:
+        wide_bits, wide_certain = _run(wide, values, ("patterns", "certain"), workers, False)
+        bits[rows[wide_certain]] = wide_bits[wide_certain]
+        certain[rows[wide_certain]] = True
+        counts["in float64"] = int(wide_certain.sum())
+        rows, values = open_rows()
+    if len(rows):
+        exact = np.zeros(len(rows), bool)
+        exact_bits = np.empty((len(rows), bits.shape[1]), np.uint8)
+        for start in range(0, len(rows), 1024):
+            part = slice(start, start + 1024)
+            wide._core.patterns_if_exact(values[part], exact_bits[part], exact[part])
+        bits[rows[exact]] = exact_bits[exact]
+        certain[rows[exact]] = True
+        counts["in float64 without rounding"] = int(exact.sum())
+        rows, values = open_rows()
+    if len(rows):
+        bits[rows] = exact_patterns(net, values)
+        certain[rows] = True
+        counts["in rationals"] = len(rows)
+    logging.getLogger("foldline").info(
+        "%d rows proved: %s", sum(counts.values()), ", ".join(f"{n} {how}" for how, n in counts.items())
+    )

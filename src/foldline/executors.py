@@ -1,0 +1,66 @@
+"""Parts of a computation on threads, or on any `concurrent.futures.Executor`."""
+
+__all__ = ["check_workers", "run_tasks"]
+
+
+def check_workers(workers):
+    """Raise unless `workers` is a positive int or an executor."""
+    if isinstance(workers, int) and not isinstance(workers, bool):
+        if workers < 1:
+            raise ValueError(f"workers is {workers}; wanted at least 1")
+    elif not callable(getattr(workers, "submit", None)):
+        raise TypeError(f"workers is {workers!r}; wanted an int or a concurrent.futures.Executor")
+
+
+def run_tasks(function, net, points, results, tasks, workers, arguments):
+    """Call ``function(net, points, results, first_row, stop, *arguments)`` for each (start, end) of `tasks`.
+
+    Threads of this process write into `results` where they lie; other executors get their rows of
+    the points, and send their rows of the results back. When one task fails, or the user interrupts,
+    `stop` gets an item and the others end soon.
+    """
+    check_workers(workers)
+    stop = []
+    if workers == 1 or len(tasks) <= 1 and isinstance(workers, int):
+        for start, end in tasks:
+            function(net, points[start:end], _rows(results, start, end), start, stop, *arguments)
+        return
+
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(workers) if isinstance(workers, int) else workers
+    here = isinstance(pool, ThreadPoolExecutor)
+    futures = []
+    try:
+        for start, end in tasks:
+            rows = _rows(results, start, end)
+            if here:
+                future = pool.submit(function, net, points[start:end], rows, start, stop, *arguments)
+            else:
+                kinds = {name: (array.shape, array.dtype) for name, array in rows.items()}
+                future = pool.submit(_remote, function, net, points[start:end], kinds, start, *arguments)
+            futures.append(future)
+        for (start, end), future in zip(tasks, futures):
+            for name, array in (future.result() or {}).items():
+                results[name][start:end] = array
+    except BaseException:
+        stop.append(True)
+        for future in futures:
+            future.cancel()
+        raise
+    finally:
+        if pool is not workers:
+            pool.shutdown(wait=True)
+
+
+def _rows(results, start, end):
+    return {name: array[start:end] for name, array in results.items()}
+
+
+def _remote(function, net, points, kinds, first_row, *arguments):
+    """One task in another process: makes its own results and returns them."""
+    import numpy as np
+
+    results = {name: np.empty(shape, dtype) for name, (shape, dtype) in kinds.items()}
+    function(net, points, results, first_row, [], *arguments)
+    return results

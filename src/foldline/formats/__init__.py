@@ -1,0 +1,217 @@
+"""Model formats: one file each, imported when it is used.
+
+A file format's module has ``read(path, drop_final)``, which returns a `Network`, and, where
+networks are written too, ``write(net, file)`` for a file open in binary mode. Adding a format is
+adding the module and its line in `_MODULES`.
+"""
+
+import contextlib
+import importlib
+import os
+import secrets
+
+__all__ = ["from_onnx", "from_sklearn", "from_torch", "load", "save"]
+
+_MODULES = {
+    ".json": "json",
+    ".nnet": "nnet",
+    ".npz": "npz",
+    ".onnx": "onnx",
+}
+
+
+def load(path, drop_final=False):
+    """Read a network from a file, by its ending.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        ``.npz`` (keys ``W0, b0, W1, b1, ...``, optionally ``slopes0, ...``), ``.json``, ``.onnx`` or
+        ``.nnet``. Nothing is ever unpickled, and no file but this one is read.
+    drop_final : bool, default False
+        Leave out a softmax, log-softmax, sigmoid or argmax at the very end of an ONNX model. The
+        other formats have none.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    FormatError
+        The file is truncated, inconsistent or not what its ending says.
+    UnsupportedModelError
+        The model has operators that are not continuous piecewise linear, or not supported.
+    ValueError
+        The ending is not a known one.
+    ImportError
+        The optional library that reads the format is not installed.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import foldline as fl
+    >>> net = fl.Network([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     path = os.path.join(directory, "abs.npz")
+    ...     net.save(path)
+    ...     load(path) == net
+    True
+    """
+    path = os.fspath(path)
+    return _module(path, "read", "reads").read(path, drop_final)
+
+
+def save(net, path):
+    """Write `net` to `path`: ``.npz`` or ``.json``, by the ending.
+
+    The file appears whole or not at all: it is written beside its place and then moved there.
+
+    Raises
+    ------
+    ValueError
+        The ending is not one that is written.
+    """
+    path = os.fspath(path)
+    module = _module(path, "write", "writes")
+    with _replacing(path) as file:
+        module.write(net, file)
+
+
+def from_onnx(model, drop_final=False):
+    """Import an ONNX model: multilayer perceptrons as exporters write them, with residuals.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto, bytes, str or os.PathLike
+        The model, its serialisation or a file of it. One input and one output. The first
+        dimension of the input is the batch; it is free or 1, and free of consequence: the network
+        takes any number of points. Tensors stored in other files are refused.
+    drop_final : bool, default False
+        Leave out a softmax, log-softmax, sigmoid or argmax at the very end.
+
+    Returns
+    -------
+    Network
+        In the model's dtype, float32 or float64; points and outputs flattened. Its
+        ``import_check`` says how far it is from the model's own outputs, computed by onnxruntime
+        where installed, else by onnx itself.
+
+    Raises
+    ------
+    FormatError
+        The model is truncated, inconsistent or not ONNX.
+    UnsupportedModelError
+        Lists every operator that is not continuous piecewise linear, or not supported.
+    ImportError
+        onnx is not installed.
+    """
+    return importlib.import_module(".onnx", __name__).from_onnx(model, drop_final)
+
+
+def from_torch(module, drop_final=False, input_shape=None):
+    """Import a PyTorch module, as it computes in evaluation mode.
+
+    The module is copied, traced with ``torch.fx`` and left alone: its training flags, buffers and
+    gradients stay as they are. Layers: Linear, ReLU, ReLU6, LeakyReLU, PReLU, Hardtanh,
+    Hardsigmoid, BatchNorm1d, Flatten, Dropout, Identity, in any nesting; and in ``forward`` their
+    functional forms, ``abs``, ``clamp``, ``maximum``, ``minimum``, ``cat``, sums and differences of
+    tensors (residuals), arithmetic with constants, indexing and reshaping.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Parameters float32 throughout or float64 throughout, on any device.
+    drop_final : bool, default False
+        Leave out a softmax, log-softmax, sigmoid or argmax at the very end.
+    input_shape : tuple of int, optional
+        Shape of one point, without the batch dimension. Found from the first layer when None.
+
+    Returns
+    -------
+    Network
+        In the module's dtype; points and outputs flattened. Its ``import_check`` says how far it
+        is from the module's own outputs. A module that does what its trace does not show (hooks,
+        operations in place on a tensor that is used again) is refused for that difference.
+
+    Raises
+    ------
+    UnsupportedModelError
+        Lists everything that is not continuous piecewise linear, or not supported.
+    TypeError
+        `module` is not a torch.nn.Module.
+    ImportError
+        torch is not installed.
+    """
+    return importlib.import_module(".torch", __name__).from_torch(module, drop_final, input_shape)
+
+
+def from_sklearn(estimator):
+    """Import a fitted scikit-learn network, with the scalers before it.
+
+    Parameters
+    ----------
+    estimator : MLPRegressor, MLPClassifier or Pipeline
+        With activation ``"relu"`` or ``"identity"``. In a Pipeline it comes last, after
+        StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, ``"passthrough"`` or None, all of
+        which are folded into the first affine map (a clipping MinMaxScaler becomes neurons).
+
+    Returns
+    -------
+    Network
+        In the dtype of ``coefs_``. The network of a classifier ends at its logits, before the
+        softmax or logistic function; with two classes that is one number, positive for
+        ``classes_[1]``. Its ``import_check`` says how far the network is from ``predict``, or,
+        behind that function, from ``predict_proba``.
+
+    Raises
+    ------
+    UnsupportedModelError
+        Another estimator, another activation or another loss's output function.
+    sklearn.exceptions.NotFittedError
+        The estimator, or a step of it, is not fitted.
+    ImportError
+        scikit-learn is not installed.
+    """
+    return importlib.import_module(".sklearn", __name__).from_sklearn(estimator)
+
+
+def optional(name, extra):
+    """Import the optional library `name`; without it, the error says which extra to install."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise ImportError(f'this needs {extra}: pip install "foldline[{extra}]"') from error
+
+
+def _module(path, function, does):
+    if not isinstance(path, str):
+        raise TypeError(f"path is {path!r}; wanted a str or an os.PathLike of one")
+    ending = os.path.splitext(path)[1].lower()
+    modules = {}
+    if ending in _MODULES:
+        module = importlib.import_module(f".{_MODULES[ending]}", __name__)
+        if hasattr(module, function):
+            return module
+    for known, name in _MODULES.items():
+        module = importlib.import_module(f".{name}", __name__)
+        if hasattr(module, function):
+            modules[known] = module
+    raise ValueError(f"{path!r} ends in {ending!r}; foldline {does} {', '.join(modules)}")
+
+
+@contextlib.contextmanager
+def _replacing(path):
+    path = os.path.realpath(path)
+    directory, name = os.path.split(path)
+    partial = os.path.join(directory, f".{name}.{secrets.token_hex(8)}.part")
+    file = open(partial, "xb")
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise

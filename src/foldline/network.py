@@ -1,0 +1,261 @@
+"""The network: an immutable chain of affine maps and per-neuron folds."""
+
+import hashlib
+import numbers
+
+import numpy as np
+
+from . import evaluation
+from ._core import Core
+
+__all__ = ["Network"]
+
+_NAMED_SLOPES = {"relu": 0.0, "leaky_relu": 0.01, "abs": -1.0, "identity": 1.0}
+_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+class Network:
+    """A continuous piecewise-linear network in canonical form.
+
+    The network is ``n_layers`` affine maps ``z = W a + b``. Between two of them every unit folds
+    its own way, ``a = z if z > 0 else slope * z``; nothing follows the last. A unit with slope 1
+    passes through: it has no fold and no bit in a pattern. All other units are called neurons.
+
+    Parameters
+    ----------
+    layers : sequence of (W, b)
+        ``W`` of shape (n_out, n_in) and ``b`` of shape (n_out,), or None for no bias. Floating
+        arrays must share one dtype, float32 or float64; lists and integer arrays follow it
+        (float64 when there is nothing to follow).
+    activation : str, float or sequence, default "relu"
+        The fold between layers: ``"relu"`` (slope 0), ``"leaky_relu"`` (0.01), ``"abs"`` (-1),
+        ``"identity"`` (1) or a slope. A sequence gives one of these, or an array with a slope
+        per unit, for each of the ``n_layers - 1`` hidden layers.
+
+    Attributes
+    ----------
+    n_in, n_out : int
+        Width of a point and of an output.
+    widths : tuple of int
+        Number of units in each hidden layer, pass-through units included.
+    n_neurons : int
+        Number of units with a fold; a pattern has this many bits.
+    dtype : numpy.dtype
+        float32 or float64: of weights, points and outputs.
+    digest : str
+        SHA-256 of dtype, shapes, weights and slopes, in hexadecimal. Networks with one digest are
+        equal and hash alike.
+    weights, biases, slopes : tuple of ndarray
+        Read-only. ``slopes`` has one array for each hidden layer.
+    import_check : ImportCheck or None
+        How far the network is from the model it was imported from, on random points.
+
+    Raises
+    ------
+    ValueError
+        Layers that are empty, ragged or do not fit together; NaN or infinite weights.
+    TypeError
+        Arrays that are not real numbers, or float32 and float64 mixed.
+
+    Examples
+    --------
+    >>> import foldline as fl
+    >>> net = fl.Network([([[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0]), ([[1.0, -2.0]], [0.5])])
+    >>> net
+    Network(2-2-1, float64, 2 neurons)
+    >>> net([[1.0, 3.0], [-1.0, 1.0]])
+    array([[-4.5],
+           [-1.5]])
+    """
+
+    __slots__ = ("_core", "_wide", "biases", "digest", "import_check", "slopes", "weights")
+
+    def __init__(self, layers, activation="relu", *, import_check=None):
+        arrays = _layer_arrays(layers)
+        dtype = _common_dtype([a for pair in arrays for a in pair if a is not None])
+        weights, biases = _checked_layers(arrays, dtype)
+        slopes = _checked_slopes(activation, [len(b) for b in biases[:-1]], dtype)
+        for array in (*weights, *biases, *slopes):
+            array.flags.writeable = False
+        fields = {
+            "weights": tuple(weights),
+            "biases": tuple(biases),
+            "slopes": tuple(slopes),
+            "digest": _digest(dtype, weights, biases, slopes),
+            "import_check": import_check,
+            "_wide": None,
+            "_core": Core(weights, biases, slopes),
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def n_in(self):
+        return self.weights[0].shape[1]
+
+    @property
+    def n_out(self):
+        return self.weights[-1].shape[0]
+
+    @property
+    def widths(self):
+        return tuple(len(s) for s in self.slopes)
+
+    @property
+    def n_neurons(self):
+        return self._core.n_neurons
+
+    @property
+    def dtype(self):
+        return self.weights[0].dtype
+
+    def astype(self, dtype):
+        """The same network with weights rounded to `dtype` (float32 to float64 is exact)."""
+        dtype = np.dtype(dtype)
+        if dtype not in _DTYPES:
+            raise TypeError(f"dtype is {dtype}; a network is float32 or float64")
+        if dtype == self.dtype:
+            return self
+        layers = [(w.astype(dtype), b.astype(dtype)) for w, b in zip(self.weights, self.biases)]
+        return Network(layers, [s.astype(dtype) for s in self.slopes])
+
+    def save(self, path):
+        """Write the network to `path`: ``.npz`` or ``.json``, by the ending. `load` reads it back."""
+        from .formats import save
+
+        save(self, path)
+
+    def __eq__(self, other):
+        return self.digest == other.digest if isinstance(other, Network) else NotImplemented
+
+    def __hash__(self):
+        return hash(self.digest)
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"a Network is immutable; {name!r} cannot be set")
+
+    def __delattr__(self, name):
+        raise AttributeError(f"a Network is immutable; {name!r} cannot be deleted")
+
+    def __reduce__(self):
+        layers = list(zip(self.weights, self.biases))
+        return _rebuild, (layers, list(self.slopes), self.import_check)
+
+    def __repr__(self):
+        shape = "-".join(str(n) for n in (self.n_in, *self.widths, self.n_out))
+        return f"Network({shape}, {self.dtype}, {self.n_neurons} neurons)"
+
+    def _in_float64(self):
+        """The same function in float64, kept once made: for bits that float32 leaves open."""
+        if self._wide is None:
+            object.__setattr__(self, "_wide", self.astype(np.float64))
+        return self._wide
+
+    __call__ = evaluation.forward
+    forward = evaluation.forward
+    patterns = evaluation.patterns
+    evaluate = evaluation.evaluate
+    preactivations = evaluation.preactivations
+    local_affine = evaluation.local_affine
+    linear_radius = evaluation.linear_radius
+
+
+def _rebuild(layers, slopes, import_check):
+    return Network(layers, slopes, import_check=import_check)
+
+
+def _layer_arrays(layers):
+    try:
+        pairs = [tuple(pair) for pair in layers]
+    except TypeError:
+        raise TypeError(
+            f"layers is {type(layers).__name__}; wanted a sequence of (W, b) pairs"
+        ) from None
+    if not pairs:
+        raise ValueError("layers is empty; a network has at least one (W, b)")
+    arrays = []
+    for i, pair in enumerate(pairs):
+        if len(pair) != 2:
+            raise ValueError(f"layer {i} has {len(pair)} items; wanted the pair (W, b)")
+        arrays.append((_real_array(pair[0], f"W of layer {i}"), _real_array(pair[1], f"b of layer {i}")))
+    return arrays
+
+
+def _real_array(value, what):
+    if value is None and what.startswith("b"):
+        return None
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{what} is not a rectangular array: {error}") from None
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{what} has dtype {array.dtype}; wanted float32 or float64")
+    return array
+
+
+def _common_dtype(arrays):
+    found = {a.dtype.newbyteorder("=") for a in arrays if a.dtype.kind == "f"}
+    if not found:
+        return np.dtype(np.float64)
+    if len(found) > 1 or found.isdisjoint(_DTYPES):
+        names = ", ".join(sorted(d.name for d in found))
+        raise TypeError(f"weights have dtype {names}; wanted float32 throughout or float64 throughout")
+    return found.pop()
+
+
+def _checked_layers(arrays, dtype):
+    weights, biases = [], []
+    for i, (w, b) in enumerate(arrays):
+        if w.ndim != 2 or 0 in w.shape:
+            raise ValueError(f"W of layer {i} has shape {w.shape}; wanted (n_out, n_in), neither zero")
+        if weights and w.shape[1] != len(biases[-1]):
+            raise ValueError(
+                f"W of layer {i} has shape {w.shape}; layer {i - 1} gives {len(biases[-1])} values, "
+                f"so (n_out, {len(biases[-1])}) was wanted"
+            )
+        if b is None:
+            b = np.zeros(len(w), dtype)
+        if b.shape != (len(w),):
+            raise ValueError(f"b of layer {i} has shape {b.shape}; wanted ({len(w)},)")
+        weights.append(_finite_copy(w, dtype, f"W of layer {i}"))
+        biases.append(_finite_copy(b, dtype, f"b of layer {i}"))
+    return weights, biases
+
+
+def _finite_copy(array, dtype, what):
+    with np.errstate(over="ignore"):
+        copy = np.array(array, dtype, order="C")
+    finite = np.isfinite(copy)
+    if not finite.all():
+        where = tuple(int(i) for i in np.argwhere(~finite)[0])
+        raise ValueError(f"{what} has {array[where]} at {where}; weights must be finite {dtype}")
+    return copy
+
+
+def _checked_slopes(activation, widths, dtype):
+    if isinstance(activation, (str, numbers.Real)):
+        activation = [activation] * len(widths)
+    if len(activation) != len(widths):
+        raise ValueError(f"activation has {len(activation)} items; there are {len(widths)} hidden layers")
+    return [_slope_array(a, n, i, dtype) for i, (a, n) in enumerate(zip(activation, widths))]
+
+
+def _slope_array(activation, width, layer, dtype):
+    if isinstance(activation, str):
+        if activation not in _NAMED_SLOPES:
+            raise ValueError(f"activation {activation!r}; wanted one of {', '.join(_NAMED_SLOPES)}, or a slope")
+        activation = _NAMED_SLOPES[activation]
+    slopes = _real_array(activation, f"activation of layer {layer}")
+    if slopes.ndim == 0:
+        slopes = np.full(width, slopes)
+    if slopes.shape != (width,):
+        raise ValueError(f"activation of layer {layer} has shape {slopes.shape}; wanted ({width},)")
+    return _finite_copy(slopes, dtype, f"activation of layer {layer}")
+
+
+def _digest(dtype, weights, biases, slopes):
+    digest = hashlib.sha256(f"foldline network {dtype.name}".encode())
+    for array in (*weights, *biases, *slopes):
+        digest.update(repr(array.shape).encode())
+        digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+    return digest.hexdigest()

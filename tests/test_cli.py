@@ -1,0 +1,491 @@
+"""The command line: exit codes, one JSON document, one line for an error, whole files or none."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import foldline as fl
+from foldline import bench, cli
+
+
+@pytest.fixture
+def net():
+    rng = np.random.default_rng(0)
+    layers = [(rng.standard_normal(s), rng.standard_normal(s[0])) for s in ((5, 3), (9, 5), (2, 9))]
+    return fl.Network(layers, ["relu", np.array([0, 0, 0, 0.01, 0.5, -1, -1, 1, 1])])
+
+
+@pytest.fixture
+def model(net, tmp_path):
+    path = tmp_path / "net.npz"
+    net.save(path)
+    return str(path)
+
+
+@pytest.fixture
+def model32(net, tmp_path):
+    path = tmp_path / "net32.npz"
+    net.astype(np.float32).save(path)
+    return str(path)
+
+
+@pytest.fixture
+def points():
+    return np.random.default_rng(1).uniform(-1, 1, (20, 3))
+
+
+@pytest.fixture
+def points_file(points, tmp_path):
+    path = tmp_path / "points.npy"
+    np.save(path, points)
+    return str(path)
+
+
+def run(*arguments):
+    """Exit code of ``foldline arguments``, in this process."""
+    try:
+        return cli.main([str(a) for a in arguments])
+    except SystemExit as stop:
+        return stop.code
+
+
+def document(capsys, *arguments):
+    """The JSON document that ``foldline arguments --json`` prints, and nothing but it."""
+    assert run(*arguments, "--json") == 0
+    out, err = capsys.readouterr()
+
+    def refuse(token):
+        raise AssertionError(f"{token} is not JSON")
+
+    assert err == ""
+    return json.loads(out, parse_constant=refuse)
+
+
+def error(capsys, *arguments):
+    """The one line on stderr of a call that must fail with exit code 2."""
+    assert run(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"foldline: error: [^\n]+\n", err)
+    return err
+
+
+def python_m_foldline(*arguments, **options):
+    command = [sys.executable, "-m", "foldline", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+
+
+# info
+
+
+def test_info_tells_shape_folds_parameters_and_digest(capsys, model, net):
+    facts = document(capsys, "info", model)
+    assert (facts["n_in"], facts["widths"], facts["n_out"]) == (3, [5, 9], 2)
+    assert facts["dtype"] == "float64"
+    assert facts["n_neurons"] == 12
+    assert facts["folds"] == {"relu": 8, "leaky": 2, "abs": 2, "pass-through": 2}
+    assert sum(facts["folds"].values()) == 5 + 9
+    assert facts["parameters"] == 15 + 5 + 45 + 9 + 18 + 2
+    assert facts["digest"] == net.digest
+    assert facts["import_check"] is None
+    assert facts["isa"] == fl.show_config().isa
+
+
+def test_info_as_text_says_the_same(capsys, model, net):
+    assert run("info", model) == 0
+    out = capsys.readouterr().out
+    assert "3-5-9-2, float64" in out
+    assert net.digest in out
+    assert "2 pass-through" in out
+
+
+def test_info_of_an_affine_network_has_no_folds(capsys, tmp_path):
+    path = tmp_path / "affine.npz"
+    fl.Network([([[1.0, 2.0]], [0.5])]).save(path)
+    assert document(capsys, "info", path)["folds"] == dict.fromkeys(
+        ("relu", "leaky", "abs", "pass-through"), 0
+    )
+    assert run("info", path) == 0
+    assert "affine" in capsys.readouterr().out
+
+
+def test_info_reports_the_import_check_of_a_foreign_model(capsys, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    path = tmp_path / "net.onnx"
+    onnx.save(bench._as_onnx(bench.random_network("3-8-2")), path)
+    check = document(capsys, "info", path)["import_check"]
+    assert check["n_points"] > 0
+    assert 0 <= check["max_deviation"] < 1e-4
+    assert "onnx" in check["source"]
+
+
+# eval
+
+
+def test_eval_prints_outputs_that_read_back_bit_for_bit(capsys, model, points_file, net, points):
+    assert run("eval", model, points_file) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert np.array_equal(np.loadtxt(io.StringIO(out), delimiter=","), net(points))
+
+
+def test_eval_of_a_float32_network_reads_back_too(capsys, model32, net):
+    assert run("eval", model32, "--random", 50) == 0
+    out = capsys.readouterr().out
+    net32 = net.astype(np.float32)
+    points = bench.random_points(50, 3, np.float32)
+    assert np.array_equal(np.loadtxt(io.StringIO(out), np.float32, delimiter=","), net32(points))
+
+
+def test_eval_as_json_holds_the_outputs(capsys, model, points_file, net, points):
+    facts = document(capsys, "eval", model, points_file)
+    assert np.array_equal(facts["outputs"], net(points))
+    assert facts["n_points"] == 20
+
+
+@pytest.mark.parametrize("ending", ["npy", "csv"])
+def test_eval_writes_a_file(capsys, tmp_path, model, points_file, net, points, ending):
+    path = tmp_path / f"out.{ending}"
+    assert document(capsys, "eval", model, points_file, "-o", path)["output"] == str(path)
+    y = np.load(path) if ending == "npy" else np.loadtxt(path, delimiter=",")
+    assert np.array_equal(y, net(points))
+    assert y.dtype == net.dtype
+
+
+def test_eval_in_many_blocks_and_with_two_workers_gives_the_same_file(
+    tmp_path, model, net, monkeypatch
+):
+    monkeypatch.setattr(cli, "BLOCK_BYTES", 1)
+    path = tmp_path / "out.npy"
+    assert run("eval", model, "--random", 10_000, "-o", path, "--workers", 2) == 0
+    assert np.array_equal(np.load(path), net(bench.random_points(10_000, 3, np.float64)))
+
+
+def test_eval_reads_text_with_a_header_comments_and_either_separator(
+    capsys, tmp_path, model, net, points
+):
+    commas = tmp_path / "points.csv"
+    np.savetxt(commas, points, delimiter=",", header="a,b,c", comments="", fmt="%.17g")
+    spaces = tmp_path / "points.txt"
+    np.savetxt(spaces, points, header="made by hand", fmt="%.17g")
+    for path in (commas, spaces):
+        assert np.array_equal(document(capsys, "eval", model, path)["outputs"], net(points))
+
+
+def test_eval_reads_text_from_stdin(capsys, model, net, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("0.5,1,2\n-1,0,0\n"))
+    facts = document(capsys, "eval", model, "-")
+    assert np.array_equal(facts["outputs"], net(np.array([[0.5, 1, 2], [-1, 0, 0]])))
+
+
+@pytest.mark.parametrize("text", ["", "a,b,c\n", "# nothing\n\n"])
+def test_no_points_give_no_outputs(capsys, tmp_path, model, text):
+    path = tmp_path / "points.csv"
+    path.write_text(text)
+    out = tmp_path / "out.npy"
+    assert document(capsys, "eval", model, path)["outputs"] == []
+    assert run("eval", model, path, "-o", out) == 0
+    assert np.load(out).shape == (0, 2)
+    assert run("eval", model, "--random", 0) == 0
+
+
+def test_random_points_fill_the_box_that_was_asked_for(capsys, tmp_path):
+    path = tmp_path / "identity.npz"
+    fl.Network([(np.eye(2), None)]).save(path)
+    box = ("--low=10,-1", "--high=20,0", "--seed", 3)
+    outputs = np.array(document(capsys, "eval", path, "--random", 500, *box)["outputs"])
+    assert (outputs >= [10, -1]).all() and (outputs <= [20, 0]).all()
+    assert np.ptp(outputs[:, 0]) > 9 and np.ptp(outputs[:, 1]) > 0.9
+    again = document(capsys, "eval", path, "--random", 500, *box)["outputs"]
+    assert np.array_equal(outputs, again)
+
+
+def test_json_has_null_where_a_float_overflows(capsys, tmp_path):
+    path = tmp_path / "huge.npz"
+    fl.Network([(np.array([[1e300, 1e300]]), None)]).save(path)
+    (tmp_path / "points.csv").write_text("1e300,1e300\n")
+    assert document(capsys, "eval", path, tmp_path / "points.csv")["outputs"] == [[None]]
+
+
+def test_float64_points_for_a_float32_network_need_cast(capsys, model32, points_file, net, points):
+    assert "--cast" in error(capsys, "eval", model32, points_file)
+    facts = document(capsys, "eval", model32, points_file, "--cast")
+    expected = net.astype(np.float32)(points.astype(np.float32))
+    assert np.array_equal(np.array(facts["outputs"], np.float32), expected)
+
+
+# patterns and count
+
+
+def test_patterns_are_those_of_the_library_packed_or_not(capsys, model, points_file, net, points):
+    p, certain = net.patterns(points, return_certain=True)
+    facts = document(capsys, "patterns", model, points_file)
+    assert np.array_equal(facts["patterns"], p)
+    assert facts["n_certain"] == np.count_nonzero(certain)
+    assert facts["certain"] == certain.tolist()
+    facts = document(capsys, "patterns", model, points_file, "--unpack")
+    assert np.array_equal(facts["patterns"], fl.unpack_patterns(p, net.n_neurons))
+
+
+def test_patterns_on_stdout_are_rows_and_the_summary_is_not_among_them(
+    capsys, model, points_file, net, points
+):
+    assert run("patterns", model, points_file, "--unpack") == 0
+    out, err = capsys.readouterr()
+    bits = np.loadtxt(io.StringIO(out), np.uint8, delimiter=",")
+    assert np.array_equal(bits, fl.unpack_patterns(net.patterns(points), net.n_neurons))
+    assert re.fullmatch(r"foldline: 20 patterns of 12 bits, \d+ certain in every bit\n", err)
+
+
+def test_patterns_write_a_file_and_say_how_many_rows_are_certain(
+    capsys, tmp_path, model, points_file, net, points
+):
+    path = tmp_path / "patterns.npy"
+    assert run("patterns", model, points_file, "-o", path) == 0
+    assert "certain" in capsys.readouterr().out
+    assert np.array_equal(np.load(path), net.patterns(points))
+    assert np.load(path).dtype == np.uint8
+
+
+def test_exact_patterns_are_certain_in_every_row(capsys, tmp_path, model):
+    path = tmp_path / "on_the_fold.csv"
+    path.write_text("0,0,0\n1e-300,0,0\n")
+    facts = document(capsys, "patterns", model, path, "--exact")
+    assert facts["exact"] is True
+    assert facts["n_certain"] == 2
+
+
+def test_count_says_it_is_a_lower_bound(capsys, model, net):
+    points = bench.random_points(1000, 3, np.float64, seed=5)
+    seen = len(np.unique(net.patterns(points), axis=0))
+    facts = document(capsys, "count", model, "--random", 1000, "--seed", 5)
+    assert facts["distinct"] == seen
+    assert "lower bound" in facts["note"]
+    assert 0 <= facts["coverage"] <= 1
+    assert run("count", model, "--random", 1000, "--seed", 5) == 0
+    out = capsys.readouterr().out
+    assert f"{seen} distinct patterns among 1,000 points" in out
+    assert "a lower bound on the number of regions, never a count" in out
+
+
+def test_count_leaves_out_points_whose_pattern_is_not_certain(capsys, tmp_path):
+    path, points = tmp_path / "diagonal.npz", tmp_path / "points.csv"
+    fl.Network([([[1.0, -1.0]], None), ([[1.0]], None)]).save(path)
+    points.write_text("1,0\n0,1\n0.1,0.1\n")
+    facts = document(capsys, "count", path, points)
+    assert (facts["distinct"], facts["n_points"], facts["n_uncertain"]) == (2, 2, 1)
+    assert run("count", path, points) == 0
+    assert "Left out: 1 of the points" in capsys.readouterr().out
+
+
+# bench
+
+
+def test_bench_measures_and_finds_that_all_agree(capsys, model, monkeypatch):
+    for name, value in bench.ONE_THREAD.items():
+        monkeypatch.setenv(name, value)
+    facts = document(capsys, "bench", model, "--seconds", 0, "--points", 500)
+    assert facts["agree"] is True
+    assert facts["peak_flops_per_second"] > 0
+    measured = {(row["name"], row["job"]): row for row in facts["rows"]}
+    assert {("foldline", bench.BOTH), ("NumPy", bench.OUTPUTS), ("NumPy", bench.BOTH)} <= set(
+        measured
+    )
+    assert all(row["seconds"] > 0 for row in facts["rows"])
+    assert measured["NumPy", bench.BOTH]["foldline_is_times_as_fast"] > 0
+
+
+def test_bench_runs_itself_on_one_thread(model):
+    environment = {k: v for k, v in os.environ.items() if k not in bench.ONE_THREAD}
+    done = python_m_foldline("bench", model, "--seconds", 0, "--points", 100, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "x as fast" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_bench_says_no_when_results_disagree(capsys, model, monkeypatch):
+    for name, value in bench.ONE_THREAD.items():
+        monkeypatch.setenv(name, value)
+    evaluate = bench.NumpyPeer.evaluate
+    monkeypatch.setattr(
+        bench.NumpyPeer,
+        "evaluate",
+        lambda self, x: (evaluate(self, x)[0] + 1e-9, evaluate(self, x)[1]),
+    )
+    assert run("bench", model, "--seconds", 0, "--points", 100) == 1
+    assert "NumPy" in capsys.readouterr().out
+
+
+def test_the_bound_of_bench_holds_and_is_not_idle():
+    net = bench.random_network("5-50x6-5", "float32")
+    points = bench.random_points(300, 5, np.float32)
+    y, bound = bench.evaluate_with_bound(net, points)
+    deviation = np.abs(net(points) - y)
+    assert (deviation <= bound).all()
+    assert deviation.max() > 0
+    assert (bound < 0.1 * np.abs(y).max()).all()
+
+
+def test_numpy_peer_gives_patterns_of_networks_with_pass_through_units(net, points):
+    y, p = bench.NumpyPeer(net).evaluate(points)
+    assert bench.check_agreement(net, points, {"NumPy": y}, {"NumPy": p}) > 0
+
+
+# errors
+
+
+def test_bad_arguments_are_one_line(capsys, model):
+    error(capsys)
+    error(capsys, "nonsense")
+    error(capsys, "eval")
+    error(capsys, "eval", model)
+    error(capsys, "eval", model, "points.npy", "--random", 3)
+    error(capsys, "eval", model, "--random", -1)
+    error(capsys, "eval", model, "--random", "many")
+    error(capsys, "eval", model, "--random", 3, "--low", "nan")
+    error(capsys, "eval", model, "--random", 3, "--low=1,2")
+    error(capsys, "eval", model, "--random", 3, "--workers", 0)
+    error(capsys, "bench", model, "--seconds", -1)
+
+
+def test_a_missing_or_broken_model_is_one_line(capsys, tmp_path):
+    assert "nowhere.npz" in error(capsys, "info", tmp_path / "nowhere.npz")
+    broken = tmp_path / "broken.npz"
+    broken.write_bytes(b"PK\x03\x04 and then nothing")
+    error(capsys, "info", broken)
+    error(capsys, "info", tmp_path / "model.docx")
+    error(capsys, "info", tmp_path)
+
+
+def test_bad_text_points_are_one_line(capsys, tmp_path, model):
+    path = tmp_path / "points.csv"
+    for text in (
+        "1,2,x\n",
+        "1,2,3\n4,5\n",
+        "1,2\n",
+        "1,2,3,4\n",
+        "1,2,nan\n",
+        "1,2,1e999\n",
+        "\xff",
+    ):
+        path.write_bytes(text.encode("latin-1"))
+        error(capsys, "eval", model, path)
+    assert "points.csv has shape (1, 2)" in error_of(capsys, model, path, "1,2\n")
+
+
+def error_of(capsys, model, path, text):
+    path.write_text(text)
+    return error(capsys, "eval", model, path)
+
+
+def test_bad_npy_points_are_one_line_and_are_never_unpickled(capsys, tmp_path, model):
+    path = tmp_path / "points.npy"
+    arrays = [
+        np.zeros((4, 2)),
+        np.zeros(3),
+        np.zeros((4, 3), complex),
+        np.full((4, 3), "a"),
+        np.full((4, 3), np.inf),
+        np.array([[{}, {}, {}]], object),
+    ]
+    for array in arrays:
+        np.save(path, array, allow_pickle=True)
+        error(capsys, "eval", model, path)
+        error(capsys, "eval", model, path, "--cast")
+    np.save(path, np.zeros((4, 3)))
+    path.write_bytes(path.read_bytes()[:-8])
+    error(capsys, "eval", model, path)
+    path.write_bytes(b"not an array")
+    assert "not a .npy file" in error(capsys, "eval", model, path)
+    error(capsys, "eval", model, tmp_path / "nowhere.npy")
+
+
+def test_a_failed_call_leaves_the_output_file_as_it_was(capsys, tmp_path, model):
+    points, out = tmp_path / "points.npy", tmp_path / "out.npy"
+    np.save(points, np.array([[0.0, 0, 0]] * 5 + [[np.nan, 0, 0]]))
+    out.write_text("before")
+    error(capsys, "eval", model, points, "-o", out)
+    assert out.read_text() == "before"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["net.npz", "out.npy", "points.npy"]
+
+
+def test_an_output_that_cannot_be_written_is_one_line(capsys, tmp_path, model):
+    missing = tmp_path / "no" / "such" / "out.npy"
+    assert str(missing) in error(capsys, "eval", model, "--random", 3, "-o", missing)
+    error(capsys, "eval", model, "--random", 3, "-o", tmp_path)
+
+
+def test_running_out_of_memory_is_a_limit(capsys, model, monkeypatch):
+    def exhausted(*arguments, **options):
+        raise MemoryError("no room for 1 TB")
+
+    monkeypatch.setattr(bench, "random_points", exhausted)
+    assert run("eval", model, "--random", 3) == 3
+    assert capsys.readouterr().err == "foldline: error: no room for 1 TB\n"
+
+
+def test_an_interrupt_is_130(model, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fl, "load", interrupted)
+    assert run("info", model) == 130
+
+
+# processes
+
+
+def test_python_m_foldline_is_the_command(model, net):
+    done = python_m_foldline("eval", model, "--random", 3)
+    expected = net(bench.random_points(3, 3, np.float64))
+    assert done.returncode == 0
+    assert np.array_equal(np.loadtxt(io.StringIO(done.stdout), delimiter=","), expected)
+    failed = python_m_foldline("info", "nowhere.npz")
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert failed.stderr.startswith("foldline: error: nowhere.npz")
+    assert python_m_foldline("--version").stdout == f"foldline {fl.__version__}\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_a_reader_that_goes_away_is_met_with_silence(model):
+    command = [sys.executable, "-m", "foldline", "eval", model, "--random", "200000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline().count(b",") == 1
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_progress_is_for_terminals_and_for_the_patient(monkeypatch, capsys):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(cli._Progress, "PATIENCE", 0.01)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with cli._Progress("working") as progress:
+        progress(0.5)
+        for _ in range(500):
+            if "working 50%" in terminal.getvalue():
+                break
+            progress._over.wait(0.01)
+    assert "working 50%" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\r")
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with cli._Progress("working"):
+        pass
+    assert sys.stderr.getvalue() == ""
+
+
+def test_importing_foldline_imports_no_part_of_the_command_line():
+    code = "import sys, foldline; print([m for m in sys.modules if m.startswith('foldline')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for module in ("foldline.cli", "foldline.bench", "foldline.demo"):
+        assert module not in done.stdout
