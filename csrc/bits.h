@@ -15,8 +15,18 @@ INLINE __m512i transpose_bytes_8x8(__m512i a)
     return _mm512_permutexvar_epi8(index, a);
 }
 
-/* The 8 x 8 bits of each 64-bit lane, transposed: the affine map of GF(2)^8 with matrix a, applied to
-   the unit vectors. Source: Intel, Galois Field New Instructions technology guide, 2021. */
+/* The same, with each 8-byte row of the result back to front. */
+INLINE __m512i reversed_columns(__m512i a)
+{
+    const __m512i index = _mm512_set_epi64(
+        0x070f171f272f373f, 0x060e161e262e363e, 0x050d151d252d353d, 0x040c141c242c343c,
+        0x030b131b232b333b, 0x020a121a222a323a, 0x0109111921293139, 0x0008101820283038);
+    return _mm512_permutexvar_epi8(index, a);
+}
+
+/* The 8 x 8 bits of each 64-bit lane, whose bytes come last first, transposed: the affine map of GF(2)^8
+   with matrix a, applied to the unit vectors; bit i of a result is row 7 - i of the matrix times the
+   vector. Source: Intel, Galois Field New Instructions technology guide, 2021. */
 INLINE __m512i transpose_bits_8x8(__m512i a)
 {
     const __m512i unit_vectors = _mm512_set1_epi64((long long)0x8040201008040201);
@@ -26,10 +36,8 @@ INLINE __m512i transpose_bits_8x8(__m512i a)
 static void transpose_bits(const fl_mask_row *restrict masks, uint64_t *restrict rows)
 {
     __m512i group[8], half[8];
-    UNROLL for (int g = 0; g < 8; g++) {
-        const __m512i units = transpose_bytes_8x8(_mm512_loadu_si512(masks + 8 * g));
-        group[g] = transpose_bits_8x8(units);
-    }
+    UNROLL for (int g = 0; g < 8; g++)
+        group[g] = transpose_bits_8x8(reversed_columns(_mm512_loadu_si512(masks + 8 * g)));
     /* group[g] has 8 bits of 64 points; lanes become points by the three steps of an 8 x 8 transposition */
     const __m512i low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
     const __m512i high = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);

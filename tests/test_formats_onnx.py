@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pickle
 import sys
 from unittest import mock
 
@@ -323,6 +324,22 @@ def test_the_check_says_what_it_compared_with_and_is_logged(caplog):
     assert [r.levelname for r in caplog.records] == ["INFO"] and str(report) in caplog.text
 
 
+def test_the_check_travels_with_a_pickled_network():
+    net = from_onnx(model(MLP_NODES, MLP))
+    assert pickle.loads(pickle.dumps(net)).import_check == net.import_check
+
+
+def test_a_model_that_cannot_be_run_is_imported_and_says_that_it_was_not_compared():
+    made = model(MLP_NODES, MLP)
+    made.ir_version = 10**6
+    made.opset_import.append(helper.make_opsetid("unknown", 10**6))
+    made.graph.node[0].name = "a node of an unknown kind"
+    made.graph.node.append(helper.make_node("Unknown", ["x"], ["unused"], domain="unknown"))
+    net = from_onnx(made)
+    assert net == PLAIN and net.import_check.n_points == 0
+    assert np.isnan(net.import_check.max_deviation) and "not compared" in str(net.import_check)
+
+
 def test_without_onnxruntime_the_check_uses_onnx_itself(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     report = from_onnx(model(MLP_NODES, MLP)).import_check
@@ -560,6 +577,12 @@ def test_small_constants_with_a_huge_product_are_refused(nodes):
     constants = {"row": np.zeros((1, n), np.float32), "column": np.zeros((n, 1), np.float32)}
     constants["zeros"] = np.zeros(n, np.int64)
     refused(model([*nodes, node("Add", "x big")], constants), "elements")
+
+
+@pytest.mark.parametrize("value", [1.0, [1.0], "text"])
+def test_a_constant_that_is_not_a_tensor_is_refused(value):
+    constant = helper.make_node("Constant", [], ["c"], value=value)
+    refused(model([constant, node("Add", "x c")]), "neither a tensor nor numbers")
 
 
 def test_duplicate_initializers_and_attributes_are_refused():

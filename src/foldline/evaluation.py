@@ -11,7 +11,7 @@ import operator
 import numpy as np
 
 from ._core import BLOCK, NORMS
-from .executors import run_tasks
+from .executors import check_workers, run_tasks
 
 __all__ = ["linear_radius", "unpack_patterns"]
 
@@ -163,6 +163,8 @@ def linear_radius(net, points, norm="inf", *, workers=1, allow_nonfinite=False):
     array([1.])
     """
     name = str(norm) if isinstance(norm, str) else {1: "1", 2: "2", np.inf: "inf"}.get(norm)
+    if not hasattr(net, "_core"):
+        raise TypeError(f"net is {type(net).__name__}; wanted a Network")
     if name not in NORMS:
         raise ValueError(f"norm is {norm!r}; wanted one of inf, 1, 2")
     return _run(net, points, ("radii",), workers, allow_nonfinite, norm=name)[0]
@@ -198,6 +200,7 @@ def unpack_patterns(patterns, n_neurons):
 
 
 def _run(net, points, wanted, workers, allow_nonfinite, given=None, norm="inf"):
+    check_workers(workers)
     points = _checked_points(net, points)
     results = given or _allocate(net, len(points), wanted)
     step = _step(net, wanted)
@@ -267,7 +270,8 @@ def _checked_points(net, points):
         except ValueError as error:
             raise ValueError(f"points is not a rectangular array: {error}") from None
         if points.size == 0 and points.ndim == 2 or points.dtype == np.float64 and isinstance(given, (list, tuple)):
-            points = points.astype(net.dtype)
+            with np.errstate(over="ignore"):
+                points = points.astype(net.dtype)
     if points.dtype.kind not in "iu" and points.dtype.newbyteorder("=") != net.dtype:
         raise TypeError(f"points has dtype {points.dtype}; this network takes {net.dtype}, or integers")
     if points.ndim != 2 or points.shape[1] != net.n_in:

@@ -5,6 +5,7 @@ import numpy as np
 from . import evaluation
 from ._core import BLOCK, PatternSet
 from .executors import check_workers
+from .network import Network
 
 __all__ = ["PatternCount", "count_patterns"]
 
@@ -65,6 +66,8 @@ def count_patterns(net, points, *, workers=1):
     >>> fl.count_patterns(net, [[-3], [2], [5], [0]])
     PatternCount(distinct=3, n_points=4, singletons=2, coverage=0.5)
     """
+    if not isinstance(net, Network):
+        raise TypeError(f"net is {type(net).__name__}; wanted a Network")
     check_workers(workers)
     seen = PatternSet()
     n_points = 0

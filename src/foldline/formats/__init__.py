@@ -105,6 +105,21 @@ def from_onnx(model, drop_final=False):
         Lists every operator that is not continuous piecewise linear, or not supported.
     ImportError
         onnx is not installed.
+
+    Examples
+    --------
+    >>> from onnx import parser
+    >>> model = parser.parse_model('''
+    ...     <ir_version: 8, opset_import: ["" : 17]>
+    ...     example (float[N, 2] x) => (float[N, 2] y) {
+    ...         magnitude = Abs (x)
+    ...         y = Add (x, magnitude)
+    ...     }''')
+    >>> net = from_onnx(model)
+    >>> net([[1, -3]])
+    array([[2., 0.]], dtype=float32)
+    >>> net.import_check.max_deviation
+    0.0
     """
     return importlib.import_module(".onnx", __name__).from_onnx(model, drop_final)
 
@@ -138,10 +153,22 @@ def from_torch(module, drop_final=False, input_shape=None):
     ------
     UnsupportedModelError
         Lists everything that is not continuous piecewise linear, or not supported.
+    ValueError
+        The weights are not finite.
     TypeError
         `module` is not a torch.nn.Module.
     ImportError
         torch is not installed.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from_torch(nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1)))
+    Network(2-8-1, float32, 8 neurons)
+    >>> from_torch(nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1)))
+    Traceback (most recent call last):
+        ...
+    foldline.errors.UnsupportedModelError: not piecewise linear, or not supported: Tanh ('1')
     """
     return importlib.import_module(".torch", __name__).from_torch(module, drop_final, input_shape)
 
@@ -170,8 +197,21 @@ def from_sklearn(estimator):
         Another estimator, another activation or another loss's output function.
     sklearn.exceptions.NotFittedError
         The estimator, or a step of it, is not fitted.
+    ValueError
+        The weights are not finite.
     ImportError
         scikit-learn is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.neural_network import MLPRegressor
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> X = np.arange(8.0).reshape(4, 2)
+    >>> mlp = MLPRegressor(hidden_layer_sizes=(5,), solver="lbfgs", random_state=0)
+    >>> from_sklearn(make_pipeline(StandardScaler(), mlp).fit(X, X.sum(axis=1)))
+    Network(2-5-1, float64, 5 neurons)
     """
     return importlib.import_module(".sklearn", __name__).from_sklearn(estimator)
 

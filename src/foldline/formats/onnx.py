@@ -285,6 +285,8 @@ def _tensors(graph):
             if attribute.HasField("t"):
                 yield attribute.t
             yield from attribute.tensors
+            for sparse in [attribute.sparse_tensor, *attribute.sparse_tensors]:
+                yield from (sparse.values, sparse.indices)
             for inner in [attribute.g] * attribute.HasField("g") + list(attribute.graphs):
                 yield from _tensors(inner)
 
@@ -325,7 +327,7 @@ def _runner(onnx, model):
         options.log_severity_level = 4
         options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = runtime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
     except Exception:
         evaluators = []
@@ -377,7 +379,7 @@ def _cast(attributes, x):
 
 def _constant(attributes):
     tensor = attributes.get("value")
-    if tensor is not None:
+    if isinstance(tensor, attributes.onnx.TensorProto):
         return _array(attributes.onnx, tensor)
     for name, dtype in (
         ("value_float", "f4"),
