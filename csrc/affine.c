@@ -1,4 +1,5 @@
 /* Local affine maps, and distances to the folds. */
+#include <fenv.h>
 #include <math.h>
 #include <string.h>
 
@@ -117,65 +118,103 @@ fl_status FL(fl_local_maps)(const struct FL(fl_network) *network, const uint8_t 
 
 static real magnitude(real a) { return a < 0 ? -a : a; }
 
-static void add_to_norm(fl_norm norm, const real *gradient, real *sum, size_t n)
+static void add_to_length(fl_norm norm, const real *gradient, const real *error, real *length, size_t n)
 {
     /* the dual of inf is 1, of 1 is inf, of 2 is 2 */
     switch (norm) {
     case FL_NORM_INF:
-        for (size_t p = 0; p < n; p++) sum[p] += magnitude(gradient[p]);
+        for (size_t p = 0; p < n; p++) length[p] += magnitude(gradient[p]) + error[p];
         break;
     case FL_NORM_1:
-        for (size_t p = 0; p < n; p++) sum[p] = magnitude(gradient[p]) > sum[p] ? magnitude(gradient[p]) : sum[p];
+        for (size_t p = 0; p < n; p++) {
+            const real size = magnitude(gradient[p]) + error[p];
+            length[p] = size <= length[p] ? length[p] : size;
+        }
         break;
     case FL_NORM_2:
-        for (size_t p = 0; p < n; p++) sum[p] += gradient[p] * gradient[p];
+        for (size_t p = 0; p < n; p++) {
+            const real size = magnitude(gradient[p]) + error[p];
+            length[p] += size * size;
+        }
         break;
     }
 }
 
-/* min over neurons of |z| / ||grad z||_dual: inside its region a neuron's sum is affine, so that is the
-   distance to its fold, and the nearest fold is met first. Gradients go forward, one input at a time. */
-void FL(fl_block_radii)(const struct FL(fl_network) *network, const real *preactivations, fl_norm norm,
-                        real *const tangents[2], real *norms, real *radii, size_t n_points)
+/* One layer of the derivative in one direction, and, rounding upward, of its error bound (certain.c,
+   without a bias); adds the neurons' part to their lengths. Returns how many neurons the layer has. */
+static size_t push_tangent(const struct FL(fl_network) *network, const FL(fl_layer) *layer, fl_norm norm,
+                           const real *preactivations, real *tangents, real *errors, real *next_tangents,
+                           real *next_errors, real *lengths, size_t n_points)
 {
     const FL(fl_kernels) *kernels = network->kernels;
-    const size_t panel = kernels->panel, n_panels = (n_points + panel - 1) / panel, n_neurons = network->n_neurons;
-    memset(norms, 0, n_panels * n_neurons * panel * sizeof(real));
-    for (size_t input = 0; input < network->n_in; input++) {
-        real *in = tangents[0], *out = tangents[1];
-        memset(in, 0, n_panels * network->n_in * panel * sizeof(real));
-        for (size_t q = 0; q < n_panels; q++)
-            for (size_t p = 0; p < panel; p++) in[(q * network->n_in + input) * panel + p] = 1;
-        size_t first = 0;
-        for (size_t i = 0; i + 1 < network->n_layers; i++) {
-            const FL(fl_affine) *layer = &network->layers[i].linear;
-            kernels->layer(layer, FL_AFFINE, in, out, NULL, n_points);
-            size_t bit = first;
-            for (size_t q = 0; q < n_panels; q++) {
-                bit = first;
-                for (size_t j = 0; j < layer->n_out; j++) {
-                    if (layer->slopes[j] == 1) continue;
-                    real *tangent = out + (q * layer->n_out + j) * panel;
-                    const real *z = preactivations + (q * n_neurons + bit) * panel;
-                    add_to_norm(norm, tangent, norms + (q * n_neurons + bit) * panel, panel);
-                    for (size_t p = 0; p < panel; p++) tangent[p] = z[p] > 0 ? tangent[p] : layer->slopes[j] * tangent[p];
-                    bit++;
-                }
+    const size_t n_out = layer->affine.n_out, n_neurons = network->n_neurons;
+    const size_t panel = kernels->panel, n_panels = (n_points + panel - 1) / panel;
+    const real underflow = (real)(2 * layer->affine.n_in + 4) * REAL_SMALLEST;
+    size_t bit = 0;
+    kernels->layer(&layer->linear, FL_AFFINE, tangents, next_tangents, NULL, n_points);
+    fesetround(FE_UPWARD);
+    kernels->add_relative(errors, tangents, layer->rounding.relative_error, layer->affine.n_in * n_panels * panel);
+    kernels->layer(&layer->magnitude, FL_AFFINE, errors, next_errors, NULL, n_points);
+    for (size_t q = 0; q < n_panels; q++) {
+        bit = 0;
+        for (size_t j = 0; j < n_out; j++) {
+            real *tangent = next_tangents + (q * n_out + j) * panel, *error = next_errors + (q * n_out + j) * panel;
+            for (size_t p = 0; p < panel; p++) error[p] = error[p] > 0 ? error[p] + underflow : 0;
+            const real slope = layer->affine.slopes[j], relative = layer->rounding.slope_error[j];
+            if (slope == 1) continue;
+            const real *z = preactivations + (q * n_neurons + bit) * panel;
+            add_to_length(norm, tangent, error, lengths + (q * n_neurons + bit) * panel, panel);
+            for (size_t p = 0; p < panel; p++) {
+                if (z[p] > 0) continue;
+                const real size = magnitude(tangent[p]);
+                error[p] = slope == 0 ? 0 : magnitude(slope) * error[p];
+                if (relative > 0 && size > 0) error[p] += size * relative + REAL_SMALLEST;
+                tangent[p] = slope == 0 ? 0 : slope * tangent[p];
             }
-            first = bit;
-            real *swap = in;
-            in = out;
-            out = swap;
+            bit++;
         }
+    }
+    fesetround(FE_TONEAREST);
+    return bit;
+}
+
+/* min over neurons of |z| / ||grad z||_dual: inside its region a neuron's sum is affine, so that is the
+   distance to its fold, and the nearest fold is met first. Gradients go forward, one input at a time.
+   |z| is taken as small, and the length as large, as rounding allows: what comes out is a lower bound,
+   0 where a sign is not sure. */
+void FL(fl_block_radii)(const struct FL(fl_network) *network, const FL(fl_tracked_block) *block, fl_norm norm,
+                        const FL(fl_radius_scratch) *scratch, real *radii, size_t n_points)
+{
+    const size_t panel = network->kernels->panel, n_panels = (n_points + panel - 1) / panel;
+    const size_t n_neurons = network->n_neurons, n_tangents = n_panels * network->n_in * panel;
+    memset(scratch->lengths, 0, n_panels * n_neurons * panel * sizeof(real));
+    for (size_t input = 0; input < network->n_in; input++) {
+        int turn = 0;
+        size_t first = 0;
+        memset(scratch->tangents[0], 0, n_tangents * sizeof(real));
+        memset(scratch->errors[0], 0, n_tangents * sizeof(real));
+        for (size_t q = 0; q < n_panels; q++)
+            for (size_t p = 0; p < panel; p++)
+                scratch->tangents[0][(q * network->n_in + input) * panel + p] = 1;
+        for (size_t i = 0; i + 1 < network->n_layers; i++, turn = !turn)
+            first += push_tangent(network, network->layers + i, norm, block->preactivations + first * panel,
+                                  scratch->tangents[turn], scratch->errors[turn], scratch->tangents[!turn],
+                                  scratch->errors[!turn], scratch->lengths + first * panel, n_points);
     }
     for (size_t p = 0; p < n_points; p++) {
         real nearest = (real)INFINITY;
         for (size_t j = 0; j < n_neurons; j++) {
             const size_t at = (p / panel * n_neurons + j) * panel + p % panel;
-            const real length = norm == FL_NORM_2 ? (real)sqrt((double)norms[at]) : norms[at];
-            const real distance = magnitude(preactivations[at]) / length;
-            if (length > 0 && distance < nearest) nearest = distance;
+            if (scratch->lengths[at] == 0) continue;
+            fesetround(FE_UPWARD);
+            volatile const real length = norm == FL_NORM_2 ? (real)sqrt((double)scratch->lengths[at])
+                                                           : scratch->lengths[at];
+            fesetround(FE_DOWNWARD);
+            volatile const real height = magnitude(block->preactivations[at]) - block->sum_errors[at];
+            volatile const real distance = height > 0 ? height / length : 0;
+            if (!(distance >= nearest)) nearest = distance >= 0 ? distance : 0;
         }
+        fesetround(FE_TONEAREST);
         radii[p] = nearest;
     }
 }

@@ -19,6 +19,22 @@
 
 #include "network.h"
 
+/* E of the neurons of one layer, into panels of all neurons. Wants rounding upward. */
+static void keep_errors(const struct FL(fl_network) *network, const FL(fl_layer) *layer, const real *carried,
+                        real *kept, size_t n_before, size_t n_panels)
+{
+    const size_t panel = network->kernels->panel;
+    for (size_t j = 0, neuron = n_before; j < layer->affine.n_out; j++) {
+        if (layer->affine.slopes[j] == 1) continue;
+        for (size_t q = 0; q < n_panels; q++)
+            for (size_t p = 0; p < panel; p++) {
+                const real sum = carried[(q * layer->affine.n_out + j) * panel + p];
+                kept[(q * network->n_neurons + neuron) * panel + p] = sum > 0 ? sum + layer->rounding.bias_error[j] : 0;
+            }
+        neuron++;
+    }
+}
+
 void FL(fl_track_block)(const struct FL(fl_network) *network, FL(fl_tracked_block) *block, size_t n_points,
                         int want_certain)
 {
@@ -31,7 +47,7 @@ void FL(fl_track_block)(const struct FL(fl_network) *network, FL(fl_tracked_bloc
 
     for (size_t i = 0; i < network->n_layers; i++) {
         const FL(fl_layer) *layer = network->layers + i;
-        const size_t n_in = layer->affine.n_in, n_out = layer->affine.n_out;
+        const size_t n_in = layer->affine.n_in, n_out = layer->affine.n_out, n_before = n_done;
         kernels->layer(&layer->affine, FL_AFFINE, block->inputs, block->sums, block->masks, n_points);
         if (i + 1 == network->n_layers) return;
         if (block->preactivations) {
@@ -48,6 +64,7 @@ void FL(fl_track_block)(const struct FL(fl_network) *network, FL(fl_tracked_bloc
             kernels->add_relative(errors, block->inputs, layer->rounding.relative_error,
                                   n_in * n_panels * kernels->panel);
             kernels->layer(&layer->magnitude, FL_AFFINE, errors, next_errors, block->masks, n_points);
+            if (block->sum_errors) keep_errors(network, layer, next_errors, block->sum_errors, n_before, n_panels);
             kernels->bound(&layer->affine, &layer->rounding, block->sums, next_errors, block->certain, n_points);
             fesetround(FE_TONEAREST);
             real *swap = errors;

@@ -11,7 +11,7 @@ typedef struct {
     fl_mask_row *masks;
     uint8_t *patterns;         /* for maps, when the caller does not want the patterns themselves */
     FL(fl_tracked_block) tracked;
-    real *tangents[2], *norms;
+    FL(fl_radius_scratch) radius;
     void *memory;
 } workspace;
 
@@ -26,17 +26,20 @@ static fl_status workspace_new(const struct FL(fl_network) *network, const fl_re
         *w = (workspace){.memory = w->memory};
         for (int i = 0; i < 2; i++) {
             w->activations[i] = fl_take(&arena, panels, sizeof(real));
-            w->tracked.errors[i] = fl_take(&arena, r->certain ? panels : 0, sizeof(real));
-            w->tangents[i] = fl_take(&arena, r->radii ? panels : 0, sizeof(real));
+            w->tracked.errors[i] = fl_take(&arena, r->certain || r->radii ? panels : 0, sizeof(real));
+            w->radius.tangents[i] = fl_take(&arena, r->radii ? panels : 0, sizeof(real));
+            w->radius.errors[i] = fl_take(&arena, r->radii ? panels : 0, sizeof(real));
         }
         w->masks = fl_take(&arena, network->n_mask_rows, sizeof(fl_mask_row));
         w->patterns = fl_take(&arena, r->maps ? r->n_points : 0, (network->n_neurons + 7) / 8);
         w->tracked.preactivations = fl_take(&arena, track ? all : 0, sizeof(real));
-        w->norms = fl_take(&arena, r->radii ? all : 0, sizeof(real));
+        w->tracked.sum_errors = fl_take(&arena, r->radii ? all : 0, sizeof(real));
+        w->radius.lengths = fl_take(&arena, r->radii ? all : 0, sizeof(real));
         if (pass == 0 && !(w->memory = fl_arena_allocate(&arena))) return FL_NO_MEMORY;
     }
     w->tracked.masks = w->masks;
     if (!r->preactivations && !r->radii) w->tracked.preactivations = NULL;
+    if (!r->radii) w->tracked.sum_errors = NULL;
     return FL_OK;
 }
 
@@ -91,7 +94,7 @@ static fl_status run_blocks(const struct FL(fl_network) *network, const fl_reque
             if (!r->allow_nonfinite) return FL_NONFINITE;
             doubt_nonfinite(network, w->activations[0], finite_rows, n);
         }
-        const real *outputs = track ? tracked_block(network, w, r->certain != NULL, n)
+        const real *outputs = track ? tracked_block(network, w, r->certain || r->radii, n)
                                     : plain_block(network, w, want_masks, n);
         if (want_masks) FL(fl_write_patterns)(network, w->masks, patterns + start * n_bytes, n);
         if (r->outputs)
@@ -104,8 +107,7 @@ static fl_status run_blocks(const struct FL(fl_network) *network, const fl_reque
                                 (char *)r->preactivations + start * network->n_neurons * sizeof(real),
                                 (ptrdiff_t)(network->n_neurons * sizeof(real)), sizeof(real), n);
         if (r->radii)
-            FL(fl_block_radii)(network, w->tracked.preactivations, r->radius_norm, w->tangents, w->norms,
-                               (real *)r->radii + start, n);
+            FL(fl_block_radii)(network, &w->tracked, r->radius_norm, &w->radius, (real *)r->radii + start, n);
     }
     return r->maps ? FL(fl_local_maps)(network, patterns, r->n_points, r->maps, r->offsets) : FL_OK;
 }

@@ -228,7 +228,7 @@ static void bound(const FL(fl_affine) *l, const FL(fl_rounding) *r, const real *
                 const real active = z > e ? 1 : 0, inactive = z <= -e ? 1 : 0;
                 if (has_bit) doubt[p] = active + inactive > 0 ? doubt[p] : 1;
                 const real slope = active > 0 ? 1 : inactive > 0 ? s : steepest;
-                const real product = z > 0 ? 0 : size * relative + underflow;
+                const real product = z < 0 ? size * relative + underflow : 0;
                 errors[p] = slope > 0 ? slope * e + product : 0;
             }
         }

@@ -34,6 +34,7 @@ typedef struct {
     real *sums;                /* [widest] panels: scratch; on return the outputs */
     real *errors[2];           /* [widest] panels: scratch */
     real *preactivations;      /* panels of [n_neurons], or null: not wanted */
+    real *sum_errors;          /* likewise: what the preactivations may be off by */
     fl_mask_row *masks;
     uint8_t certain[FL_BLOCK]; /* on return: 1 where every bit of the point is proved */
 } FL(fl_tracked_block);
@@ -45,9 +46,14 @@ void FL(fl_track_block)(const struct FL(fl_network) *network, FL(fl_tracked_bloc
 fl_status FL(fl_local_maps)(const struct FL(fl_network) *network, const uint8_t *patterns, size_t n_points,
                             real *maps, real *offsets);
 
-/* Distances of a block's points to the nearest fold, from their preactivations in panels: affine.c.
-   tangents: 2 x [widest] panels; norms: [n_neurons] panels. */
-void FL(fl_block_radii)(const struct FL(fl_network) *network, const real *preactivations, fl_norm norm,
-                        real *const tangents[2], real *norms, real *radii, size_t n_points);
+/* Storage for the distances of a block's points. */
+typedef struct {
+    real *tangents[2], *errors[2];   /* [widest] panels */
+    real *lengths;                   /* [n_neurons] panels */
+} FL(fl_radius_scratch);
+
+/* Lower bounds for the distances of a block's points to the nearest fold: affine.c. */
+void FL(fl_block_radii)(const struct FL(fl_network) *network, const FL(fl_tracked_block) *block, fl_norm norm,
+                        const FL(fl_radius_scratch) *scratch, real *radii, size_t n_points);
 
 #endif

@@ -103,7 +103,8 @@ def tent(n_layers):
 def fold_then_cut(p, d, n_layers, n_cuts):
     """Every coordinate of (0, 1)^d folded p times, n_layers times over, then generic cuts.
 
-    p is a power of two: on (0, 1), relu(p x) - 2 relu(p x - 1) + 2 relu(p x - 2) - ... goes up and down p times.
+    p is a power of two: on (0, 1), relu(p x) - 2 relu(p x - 1) + 2 relu(p x - 2) - ... goes to and
+    fro p times.
     """
     spread = np.kron(np.eye(d), np.full((p, 1), float(p)))
     offsets = np.tile(-np.arange(float(p)), d)
@@ -146,7 +147,7 @@ def sequential_max_of_relus(n):
     """The same, where a value x is carried along as relu(x) - relu(-x): those neurons fold too."""
     layers, slopes = sequential_max(n)
     split, join = [], np.eye(n)
-    for (w, b), slope in zip(layers, slopes):
+    for (w, _), slope in zip(layers, slopes):
         rows, columns = [], []
         for j, s in enumerate(slope):
             unit = np.eye(len(slope))[:, j]
@@ -241,9 +242,7 @@ KNOWN = (
     Known("orthant fold", orthant_fold(*unit_cube_cuts(3, 2)), 4 * 7, sampled=False),
     *(Known(f"sequential max of {n}", sequential_max(n), 2 ** (n - 1), n, n) for n in (2, 3, 4, 5)),
     *(
-        Known(
-            f"sequential max of {n}, only ReLU", sequential_max_of_relus(n), (3**n - 1) // 2, n, n, sampled=n < 5
-        )
+        Known(f"maximum of {n}, only ReLU", sequential_max_of_relus(n), (3**n - 1) // 2, n, n, sampled=n < 5)
         for n in (2, 3, 4, 5)
     ),
     Known("max of minus y and min(0, -x)", MAX_MIN, 5, 3, 3),
@@ -338,6 +337,7 @@ def cancelling(seed, widths, dtype=np.float64):
 def difficult(dtype):
     """{name: (network, scale of its points)}: every scale and degeneracy that has a name."""
     info = np.finfo(dtype)
+    biases_only = chain((np.zeros((9, 3)), np.arange(9) - 4), (np.ones((2, 9)), None))
     small, subnormal, huge = 1e-12, float(info.tiny) * 4, float(np.sqrt(info.max)) / 64
     widths = (3, 9, 17, 2)
     return {
@@ -349,7 +349,7 @@ def difficult(dtype):
         "subnormal points": (random_network(6, widths, dtype, bias=0), float(info.smallest_subnormal) * 50),
         "huge weights, tiny points": (random_network(7, widths, dtype, scale=huge, bias=0), 1 / huge),
         "dead and doubled units": (with_dead_and_doubled_units(8, (3, 9, 17, 8, 2), dtype), 1.0),
-        "biases only": (in_dtype(chain((np.zeros((9, 3)), np.arange(9) - 4), (np.ones((2, 9)), None)), dtype), 1.0),
+        "biases only": (in_dtype(biases_only, dtype), 1.0),
         "all weights zero": (in_dtype(ALL_ZERO, dtype), 1.0),
         "cancelling rows": (cancelling(9, (3, 8, 9, 4, 1), dtype), 1.0),
         "pass-through only": (random_network(10, (3, 5, 5, 2), dtype, slopes=1), 1.0),

@@ -12,7 +12,7 @@ from networks import SIZES, random_network, random_points
 
 import foldline as fl
 
-SHAPES = [(1, 1), (3, 2), (2, 7, 1), (5, 9, 8, 7, 3), (17, 33, 2), (50, 12, 20, 10), (2, 64, 65, 1), (1, 9, 130)]
+SHAPES = [(1, 1), (3, 2), (2, 7, 1), (5, 9, 8, 7, 3), (17, 33, 2), (50, 12, 20, 10), (2, 64, 65, 1), (1, 9, 99)]
 every_shape = pytest.mark.parametrize("widths", SHAPES, ids=lambda w: "-".join(map(str, w)))
 NORMS = {"inf": np.inf, "1": 1, "2": 2}
 
@@ -33,7 +33,8 @@ def assert_maps_are_right(network, points):
     assert a.shape == (len(points), net.n_out, net.n_in)
     assert b.shape == (len(points), net.n_out)
     for i, point in enumerate(points):
-        exact, bounds = reference.local_affine(*network, point), reference.local_affine_bounds(*network, point)
+        exact = reference.local_affine(*network, point)
+        bounds = reference.local_affine_bounds(*network, point)
         reference.assert_within(a[i], exact[0], bounds[0], "entry of A")
         reference.assert_within(b[i], exact[1], bounds[1], "entry of b")
 
@@ -96,7 +97,7 @@ def test_the_two_neuron_questions_maps():
     w1, w2, v = np.array([1.0, 2]), np.array([-1.0, 1]), np.array([2.0, 3])
     net = fl.Network(*networks.two_neurons(w1, w2, v))
     a, b = net.local_affine([[1.0, 4], [4, 1], [1, -4], [-4, 1]])
-    assert a[:, 0].tolist() == [(2 * w1 + 3 * w2).tolist(), (2 * w1).tolist(), (0 * w1).tolist(), (3 * w2).tolist()]
+    assert (a[:, 0] == [2 * w1 + 3 * w2, 2 * w1, 0 * w1, 3 * w2]).all()
     assert not b.any()
 
 

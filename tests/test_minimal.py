@@ -143,7 +143,8 @@ def test_the_sawtooth_is_exact(dtype):
 
 
 def test_the_distance_to_the_nearest_fold(dtype):
-    net = fl.Network([(np.array([[3, 4], [1, 0]], dtype), np.array([0, -10], dtype)), (np.ones((1, 2), dtype), None)])
+    first = np.array([[3, 4], [1, 0]], dtype), np.array([0, -10], dtype)
+    net = fl.Network([first, (np.ones((1, 2), dtype), None)])
     for norm, distance in {"2": 1, "inf": 5 / 7, "1": 5 / 4}.items():
         radius = fl.linear_radius(net, np.array([[1, 0.5]], dtype), norm=norm)[0]
         assert 0.999 * distance <= radius <= distance

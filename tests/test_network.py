@@ -116,10 +116,11 @@ def test_weights_of_either_byte_order_and_any_strides_are_taken():
     layers, slopes = random_network(62, (5, 9, 3))
     swapped = [(w.astype(">f8"), b.astype(">f8")) for w, b in layers]
     strided = [(np.asfortranarray(w), b[::-1].copy()[::-1]) for w, b in layers]
-    net = fl.Network(layers, slopes)
-    assert fl.Network(swapped, slopes) == net
-    assert fl.Network(strided, slopes) == net
-    assert all(array.dtype.isnative and array.flags.c_contiguous for array in arrays_of(fl.Network(swapped, slopes)))
+    wanted = fl.Network(layers, slopes)
+    for given in (swapped, strided):
+        net = fl.Network(given, slopes)
+        assert net == wanted
+        assert all(array.dtype.isnative and array.flags.c_contiguous for array in arrays_of(net))
 
 
 def test_astype_rounds_and_is_exact_upwards(dtype):
@@ -284,7 +285,7 @@ ONE = np.ones((1, 1))
         ([(ONE, None), ([[1.0], [-np.inf]], None)], ["W of layer 1", "-inf", "(1, 0)"]),
         ([(ONE, [np.inf])], ["b of layer 0", "inf", "(0,)"]),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) and value and isinstance(value[0], str) else "",
+    ids=str,
 )
 def test_layers_that_do_not_fit_are_refused(layers, words):
     with pytest.raises(ValueError) as refused:

@@ -49,7 +49,7 @@ def test_show_config_tells_version_choice_and_what_there_is(run_python):
 def test_the_tests_that_make_a_wheel_trusted_pass(isa):
     minimal = Path(__file__).with_name("test_minimal.py")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(minimal)],
+        [sys.executable, "-m", "pytest", "-o", "addopts=", "-p", "no:cacheprovider", str(minimal)],
         env=environment(isa),
         capture_output=True,
         check=False,

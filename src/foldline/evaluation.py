@@ -139,10 +139,10 @@ def local_affine(net, points, *, workers=1, allow_nonfinite=False):
 
 
 def linear_radius(net, points, norm="inf", *, workers=1, allow_nonfinite=False):
-    """Distance from each point to the nearest fold, in floating point.
+    """Distance from each point to the nearest fold, never larger than it is.
 
     ``min_j |z_j| / ||grad z_j||`` in the dual norm, over all neurons with a gradient; infinite where
-    there is none.
+    there is none. All roundings go towards smaller distances: 0 where a sign is not sure.
 
     Parameters
     ----------
@@ -163,8 +163,8 @@ def linear_radius(net, points, norm="inf", *, workers=1, allow_nonfinite=False):
     array([1.])
     """
     name = str(norm) if isinstance(norm, str) else {1: "1", 2: "2", np.inf: "inf"}.get(norm)
-    if not hasattr(net, "_core"):
-        raise TypeError(f"net is {type(net).__name__}; wanted a Network")
+    if not hasattr(type(net), "linear_radius") or isinstance(net, type):
+        raise TypeError(f"net is {net!r}; wanted a Network")
     if name not in NORMS:
         raise ValueError(f"norm is {norm!r}; wanted one of inf, 1, 2")
     return _run(net, points, ("radii",), workers, allow_nonfinite, norm=name)[0]
@@ -188,11 +188,16 @@ def unpack_patterns(patterns, n_neurons):
     >>> fl.unpack_patterns(np.array([[5]], np.uint8), 3)
     array([[ True, False,  True]])
     """
-    n_neurons = operator.index(n_neurons)
+    try:
+        n_neurons = operator.index(n_neurons)
+    except TypeError:
+        raise TypeError(f"n_neurons is {n_neurons!r}; wanted an int") from None
     array = np.asarray(patterns)
     if array.dtype != np.uint8:
         raise TypeError(f"patterns has dtype {array.dtype}; wanted uint8")
-    if array.ndim != 2 or n_neurons < 0 or array.shape[1] != -(-n_neurons // 8):
+    if n_neurons < 0:
+        raise ValueError(f"n_neurons is {n_neurons}; wanted at least 0")
+    if array.ndim != 2 or array.shape[1] != -(-n_neurons // 8):
         raise ValueError(
             f"patterns has shape {array.shape}; {n_neurons} neurons have (n_points, {-(-n_neurons // 8)})"
         )
@@ -200,7 +205,7 @@ def unpack_patterns(patterns, n_neurons):
 
 
 def _run(net, points, wanted, workers, allow_nonfinite, given=None, norm="inf"):
-    check_workers(workers)
+    workers = check_workers(workers)
     points = _checked_points(net, points)
     results = given or _allocate(net, len(points), wanted)
     step = _step(net, wanted)
@@ -288,8 +293,6 @@ def _check_out(net, points, out):
         raise ValueError(f"out has shape {out.shape}; wanted ({len(points)}, {net.n_out})")
     if not out.flags.writeable:
         raise ValueError("out is read-only; wanted a writeable array")
-    if not out.flags.aligned:
-        raise ValueError("out is not aligned; wanted an array whose elements lie at multiples of their size")
     try:
         overlaps = np.shares_memory(points, out, max_work=10_000)
     except np.exceptions.TooHardError:

@@ -1,15 +1,19 @@
 """Parts of a computation on threads, or on any `concurrent.futures.Executor`."""
 
+import operator
+
 __all__ = ["check_workers", "run_tasks"]
 
 
 def check_workers(workers):
-    """Raise unless `workers` is a positive int or an executor."""
-    if isinstance(workers, int) and not isinstance(workers, bool):
+    """`workers` if it is a positive int or an executor; raise if not."""
+    if hasattr(workers, "__index__") and not isinstance(workers, bool):
+        workers = operator.index(workers)
         if workers < 1:
             raise ValueError(f"workers is {workers}; wanted at least 1")
     elif not callable(getattr(workers, "submit", None)):
         raise TypeError(f"workers is {workers!r}; wanted an int or a concurrent.futures.Executor")
+    return workers
 
 
 def run_tasks(function, net, points, results, tasks, workers, arguments):
@@ -19,7 +23,6 @@ def run_tasks(function, net, points, results, tasks, workers, arguments):
     the points, and send their rows of the results back. When one task fails, or the user interrupts,
     `stop` gets an item and the others end soon.
     """
-    check_workers(workers)
     stop = []
     if workers == 1 or len(tasks) <= 1 and isinstance(workers, int):
         for start, end in tasks:

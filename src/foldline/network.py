@@ -71,8 +71,8 @@ class Network:
     __slots__ = ("_core", "_wide", "biases", "digest", "import_check", "slopes", "weights")
 
     def __init__(self, layers, activation="relu", *, import_check=None):
-        arrays = _layer_arrays(layers)
-        dtype = _common_dtype([a for pair in arrays for a in pair if a is not None])
+        layers, arrays = _layer_arrays(layers)
+        dtype = _common_dtype(layers, arrays)
         weights, biases = _checked_layers(arrays, dtype)
         slopes = _checked_slopes(activation, [len(b) for b in biases[:-1]], dtype)
         for array in (*weights, *biases, *slopes):
@@ -116,8 +116,11 @@ class Network:
             raise TypeError(f"dtype is {dtype}; a network is float32 or float64")
         if dtype == self.dtype:
             return self
-        layers = [(w.astype(dtype), b.astype(dtype)) for w, b in zip(self.weights, self.biases)]
-        return Network(layers, [s.astype(dtype) for s in self.slopes])
+        with np.errstate(over="ignore"):
+            weights, biases, slopes = (
+                [array.astype(dtype) for array in arrays] for arrays in (self.weights, self.biases, self.slopes)
+            )
+        return Network(list(zip(weights, biases)), slopes)
 
     def save(self, path):
         """Write the network to `path`: ``.npz`` or ``.json``, by the ending. `load` reads it back."""
@@ -178,7 +181,7 @@ def _layer_arrays(layers):
         if len(pair) != 2:
             raise ValueError(f"layer {i} has {len(pair)} items; wanted the pair (W, b)")
         arrays.append((_real_array(pair[0], f"W of layer {i}"), _real_array(pair[1], f"b of layer {i}")))
-    return arrays
+    return pairs, arrays
 
 
 def _real_array(value, what):
@@ -193,8 +196,14 @@ def _real_array(value, what):
     return array
 
 
-def _common_dtype(arrays):
-    found = {a.dtype.newbyteorder("=") for a in arrays if a.dtype.kind == "f"}
+def _common_dtype(layers, arrays):
+    """The dtype of the floating arrays that were given; lists have none of their own."""
+    found = {
+        array.dtype.newbyteorder("=")
+        for given, pair in zip(layers, arrays)
+        for value, array in zip(given, pair)
+        if isinstance(value, np.ndarray) and array.dtype.kind == "f"
+    }
     if not found:
         return np.dtype(np.float64)
     if len(found) > 1 or found.isdisjoint(_DTYPES):
@@ -235,6 +244,8 @@ def _finite_copy(array, dtype, what):
 def _checked_slopes(activation, widths, dtype):
     if isinstance(activation, (str, numbers.Real)):
         activation = [activation] * len(widths)
+    if not hasattr(activation, "__len__"):
+        raise TypeError(f"activation is {activation!r}; wanted a name, a slope, or one for each hidden layer")
     if len(activation) != len(widths):
         raise ValueError(f"activation has {len(activation)} items; there are {len(widths)} hidden layers")
     return [_slope_array(a, n, i, dtype) for i, (a, n) in enumerate(zip(activation, widths))]

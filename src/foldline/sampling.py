@@ -25,17 +25,24 @@ class PatternCount:
         Patterns seen exactly once.
     coverage : float
         Good and Turing's estimate ``1 - singletons / n_points`` of the share of volume whose patterns
-        were seen (I. J. Good, Biometrika 40, 1953); NaN without points.
+        were seen (I. J. Good, Biometrika 40, 1953); 0 without points.
     """
 
     __slots__ = ("distinct", "n_points", "singletons")
 
     def __init__(self, distinct, n_points, singletons):
-        self.distinct, self.n_points, self.singletons = distinct, n_points, singletons
+        for name, value in (("distinct", distinct), ("n_points", n_points), ("singletons", singletons)):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"a PatternCount is frozen; {name!r} cannot be set")
+
+    def __reduce__(self):
+        return PatternCount, (self.distinct, self.n_points, self.singletons)
 
     @property
     def coverage(self):
-        return 1 - self.singletons / self.n_points if self.n_points else float("nan")
+        return 1 - self.singletons / self.n_points if self.n_points else 0.0
 
     def __repr__(self):
         return (
@@ -44,7 +51,7 @@ class PatternCount:
         )
 
 
-def count_patterns(net, points, *, workers=1):
+def count_patterns(net, points, *, workers=1, allow_nonfinite=False):
     """Count the distinct activation patterns of points.
 
     Parameters
@@ -52,6 +59,8 @@ def count_patterns(net, points, *, workers=1):
     net : Network
     points : array_like, shape (n_points, n_in), or an iterable of such blocks
     workers : int or concurrent.futures.Executor
+    allow_nonfinite : bool
+        Count points that hold NaN or infinity too, instead of refusing them.
 
     Returns
     -------
@@ -68,7 +77,7 @@ def count_patterns(net, points, *, workers=1):
     """
     if not isinstance(net, Network):
         raise TypeError(f"net is {type(net).__name__}; wanted a Network")
-    check_workers(workers)
+    workers = check_workers(workers)
     seen = PatternSet()
     n_points = 0
     rows = max(_CHUNK_BYTES // max(-(-net.n_neurons // 8), 1) // BLOCK, 1) * BLOCK
@@ -78,7 +87,8 @@ def count_patterns(net, points, *, workers=1):
         block = evaluation._checked_points(net, block)
         for start in range(0, len(block), rows):
             try:
-                seen.add(evaluation.patterns(net, block[start : start + rows], workers=workers))
+                part = block[start : start + rows]
+                seen.add(evaluation.patterns(net, part, workers=workers, allow_nonfinite=allow_nonfinite))
             except ValueError:
                 evaluation._refuse_nonfinite(block)
                 raise
