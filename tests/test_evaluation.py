@@ -52,8 +52,7 @@ def forward_in_fractions(layers, slopes, point):
     a, seen = [Fraction(float(x)) for x in point], []
     for i, (w, b) in enumerate(layers):
         z = [
-            sum((Fraction(float(v)) * x for v, x in zip(row, a)), Fraction(float(c)))
-            for row, c in zip(w, b)
+            sum((Fraction(float(v)) * x for v, x in zip(row, a)), Fraction(float(c))) for row, c in zip(w, b)
         ]
         if i == len(slopes):
             return seen, z
@@ -546,7 +545,9 @@ print("finished", flush=True)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
-@pytest.mark.parametrize("call", ["forward 1", "forward 2", "local_affine 1", "count 1", "count 2", "exact 1"])
+@pytest.mark.parametrize(
+    "call", ["forward 1", "forward 2", "local_affine 1", "count 1", "count 2", "exact 1"]
+)
 def test_control_c_stops_a_long_call_within_a_second(call):
     child = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, *call.split()],

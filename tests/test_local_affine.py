@@ -12,7 +12,16 @@ from networks import SIZES, random_network, random_points
 
 import foldline as fl
 
-SHAPES = [(1, 1), (3, 2), (2, 7, 1), (5, 9, 8, 7, 3), (17, 33, 2), (50, 12, 20, 10), (2, 64, 65, 1), (1, 9, 99)]
+SHAPES = [
+    (1, 1),
+    (3, 2),
+    (2, 7, 1),
+    (5, 9, 8, 7, 3),
+    (17, 33, 2),
+    (50, 12, 20, 10),
+    (2, 64, 65, 1),
+    (1, 9, 99),
+]
 every_shape = pytest.mark.parametrize("widths", SHAPES, ids=lambda w: "-".join(map(str, w)))
 NORMS = {"inf": np.inf, "1": 1, "2": 2}
 

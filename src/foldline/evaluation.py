@@ -274,7 +274,8 @@ def _checked_points(net, points):
             points = np.asarray(points)
         except ValueError as error:
             raise ValueError(f"points is not a rectangular array: {error}") from None
-        if points.size == 0 and points.ndim == 2 or points.dtype == np.float64 and isinstance(given, (list, tuple)):
+        from_list = isinstance(given, (list, tuple)) and points.dtype == np.float64
+        if from_list or points.ndim == 2 and points.size == 0:
             with np.errstate(over="ignore"):
                 points = points.astype(net.dtype)
     if points.dtype.kind not in "iu" and points.dtype.newbyteorder("=") != net.dtype:
@@ -299,8 +300,20 @@ def _check_out(net, points, out):
         overlaps = True
     if overlaps:
         raise ValueError("out overlaps points in memory; wanted separate memory")
-    if out.size and np.lib.array_utils.byte_bounds(out)[1] - np.lib.array_utils.byte_bounds(out)[0] < out.nbytes:
+    if not out.flags.aligned:
+        raise ValueError("out is not aligned; wanted elements at multiples of their size")
+    if _overlaps_itself(out):
         raise ValueError(f"out has strides {out.strides} and overlaps itself; wanted separate elements")
+
+
+def _overlaps_itself(array):
+    """Whether elements lie within the span of a row, or column, that is not their own."""
+    span = array.itemsize
+    for stride, size in sorted((abs(stride), size) for stride, size in zip(array.strides, array.shape)):
+        if size > 1 and stride < span:
+            return True
+        span += stride * (size - 1)
+    return False
 
 
 def _refuse_nonfinite(points, first_row=0):

@@ -118,7 +118,8 @@ class Network:
             return self
         with np.errstate(over="ignore"):
             weights, biases, slopes = (
-                [array.astype(dtype) for array in arrays] for arrays in (self.weights, self.biases, self.slopes)
+                [array.astype(dtype) for array in arrays]
+                for arrays in (self.weights, self.biases, self.slopes)
             )
         return Network(list(zip(weights, biases)), slopes)
 
@@ -171,9 +172,7 @@ def _layer_arrays(layers):
     try:
         pairs = [tuple(pair) for pair in layers]
     except TypeError:
-        raise TypeError(
-            f"layers is {type(layers).__name__}; wanted a sequence of (W, b) pairs"
-        ) from None
+        raise TypeError(f"layers is {type(layers).__name__}; wanted a sequence of (W, b) pairs") from None
     if not pairs:
         raise ValueError("layers is empty; a network has at least one (W, b)")
     arrays = []
@@ -254,7 +253,9 @@ def _checked_slopes(activation, widths, dtype):
 def _slope_array(activation, width, layer, dtype):
     if isinstance(activation, str):
         if activation not in _NAMED_SLOPES:
-            raise ValueError(f"activation {activation!r}; wanted one of {', '.join(_NAMED_SLOPES)}, or a slope")
+            raise ValueError(
+                f"activation {activation!r}; wanted one of {', '.join(_NAMED_SLOPES)}, or a slope"
+            )
         activation = _NAMED_SLOPES[activation]
     slopes = _real_array(activation, f"activation of layer {layer}")
     if slopes.ndim == 0:

@@ -25,7 +25,7 @@ class PatternCount:
         Patterns seen exactly once.
     coverage : float
         Good and Turing's estimate ``1 - singletons / n_points`` of the share of volume whose patterns
-        were seen (I. J. Good, Biometrika 40, 1953); 0 without points.
+        were seen (I. J. Good, Biometrika 40, 1953); NaN without points.
     """
 
     __slots__ = ("distinct", "n_points", "singletons")
@@ -42,7 +42,7 @@ class PatternCount:
 
     @property
     def coverage(self):
-        return 1 - self.singletons / self.n_points if self.n_points else 0.0
+        return 1 - self.singletons / self.n_points if self.n_points else float("nan")
 
     def __repr__(self):
         return (
