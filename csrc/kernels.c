@@ -318,7 +318,7 @@ static double multiply_add(size_t n_steps)
 {
     vec sum[TILE_ROWS][TILE_VECS];
     UNROLL for (int j = 0; j < TILE_ROWS; j++)
-        UNROLL for (int v = 0; v < TILE_VECS; v++) sum[j][v] = v_set1((real)(j + v));
+        UNROLL for (int v = 0; v < TILE_VECS; v++) sum[j][v] = v_set1((real)(j * TILE_VECS + v));
     volatile real source[2] = {(real)0.5, (real)0.25};
     const vec a = v_set1(source[0]), b = v_set1(source[1]);
     for (size_t i = 0; i < n_steps; i++)

@@ -164,9 +164,7 @@ def two_neurons(w1, w2, v):
 
 
 # Definitions told apart, in the order of the table.
-MAX_MIN = chain(
-    ([[1, 0], [0, 1], [0, -1]], None), ([[1, 0, 0], [1, -1, 1]], None), ([[-1, 1]], None)
-)
+MAX_MIN = chain(([[1, 0], [0, 1], [0, -1]], None), ([[1, 0, 0], [1, -1, 1]], None), ([[-1, 1]], None))
 THREE_RIDGES = chain(([[1, 0], [0, 1], [1, 1]], None), ([[1, 1, -1]], None))
 HAT = chain(([[1], [1], [1]], [0, -1, -2]), ([[1, -2, 1]], None))
 MIN_OF_RELUS = chain(([[1, 0], [0, 1]], None), ([[1, 0], [1, -1]], None), ([[1, -1]], None))

@@ -293,9 +293,9 @@ def test_an_error_of_the_callers_own_iterable_comes_through(net, dtype):
 def test_a_misspelt_instruction_set_is_a_loud_error_that_lists_the_names(name, run_python):
     names = run_python("from foldline import _core; print(*_core.isa_available())").stdout.split()
     assert "baseline" in names
-    failed = run_python("import foldline; foldline.Network([([[1.0]], None)]); print('done')", isa=name)
+    failed = run_python("import foldline; print('imported')", isa=name)
     assert failed.returncode != 0
-    assert "done" not in failed.stdout
+    assert "imported" not in failed.stdout
     message = failed.stderr.strip().splitlines()[-1]
     assert re.match(r"(ValueError|ImportError)\b", message), failed.stderr
     assert "FOLDLINE_ISA" in message

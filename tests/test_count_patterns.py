@@ -144,6 +144,14 @@ def test_any_workers_count_the_same(n_neurons):
             assert_counted(fl.count_patterns(net, iter(np.split(points, 10)), workers=workers), wanted)
 
 
+def test_rows_that_are_not_finite_are_counted_when_allowed(dtype):
+    net = fl.Network(*random_network(82, (2, 9, 8, 1), dtype))
+    points = random_points(83, 200, 2, dtype)
+    points[::7, 1] = np.nan
+    count = fl.count_patterns(net, points, allow_nonfinite=True)
+    assert_counted(count, net.patterns(points, allow_nonfinite=True))
+
+
 @pytest.mark.parametrize("known", networks.KNOWN, ids=lambda k: k.name)
 def test_the_regions_of_known_networks_are_found_and_no_more(known):
     points = known.points(4096, np.float64)

@@ -91,9 +91,7 @@ def test_an_activation_is_a_name_a_slope_or_one_for_each_unit(activation, output
 
 
 def test_each_layer_and_each_unit_may_have_a_slope_of_its_own():
-    net = fl.Network(
-        [(np.eye(3), None), (np.eye(3), None), (np.eye(3), None)], ["relu", [1.0, 0.5, -1.0]]
-    )
+    net = fl.Network([(np.eye(3), None), (np.eye(3), None), (np.eye(3), None)], ["relu", [1.0, 0.5, -1.0]])
     assert net.n_neurons == 5
     assert net([[1.0, 1.0, 1.0], [-1.0, -1.0, -1.0]]).tolist() == [[1, 1, 1], [0, 0, 0]]
     net = fl.Network([(np.eye(3), None), (np.eye(3), None)], [[1.0, 0.5, -1.0]])
