@@ -12,7 +12,8 @@ enum { SEEN_PLACES = 4096 };
 typedef struct {
     real *rows[2];             /* [n_out][stride] */
     real *coefficients;        /* [widest][tile_rows] */
-    uint32_t *index;           /* [widest] */
+    uint32_t *index;           /* [widest]: units whose slope in force is not 0 */
+    real *slopes;              /* [widest]: that slope */
     uint8_t *seen;             /* [SEEN_PLACES][n_bytes] */
     size_t *seen_at;           /* [SEEN_PLACES]: 1 + the point that has the map, or 0 */
     size_t stride;
@@ -28,11 +29,49 @@ static fl_status scratch_new(const struct FL(fl_network) *network, scratch *s)
         for (int i = 0; i < 2; i++) s->rows[i] = fl_take(&arena, network->n_out * s->stride, sizeof(real));
         s->coefficients = fl_take(&arena, network->widest * network->kernels->tile_rows, sizeof(real));
         s->index = fl_take(&arena, network->widest, sizeof(uint32_t));
+        s->slopes = fl_take(&arena, network->widest, sizeof(real));
         s->seen = fl_take(&arena, SEEN_PLACES, n_bytes);
         s->seen_at = fl_take(&arena, SEEN_PLACES, sizeof(size_t));
         if (pass == 0 && !(s->memory = fl_arena_allocate(&arena))) return FL_NO_MEMORY;
     }
     return FL_OK;
+}
+
+/* n <= 56 bits of a pattern from bit `first` on. */
+static uint64_t bits_at(const uint8_t *pattern, size_t n_bytes, size_t first, size_t n)
+{
+    uint64_t word = 0;
+    memcpy(&word, pattern + first / 8, n_bytes - first / 8 < 8 ? n_bytes - first / 8 : 8);
+    return word >> first % 8 & ((UINT64_C(1) << n) - 1);
+}
+
+/* Lists the units of a layer whose slope in force is not 0; returns how many. */
+static size_t slopes_in_force(const FL(fl_layer) *layer, const uint8_t *pattern, size_t first_bit, size_t n_bytes,
+                              scratch *s)
+{
+    const size_t n_units = layer->affine.n_out;
+    size_t n_terms = 0;
+    if (layer->fold == FL_RELU_MASKS) {   /* the active ones: bits are taken as they come, without a branch each */
+        for (size_t j = 0; j < n_units; j += 56) {
+            uint64_t active = bits_at(pattern, n_bytes, first_bit + j, n_units - j < 56 ? n_units - j : 56);
+            for (; active; active &= active - 1) {
+                s->index[n_terms] = (uint32_t)(j + (size_t)__builtin_ctzll(active));
+                s->slopes[n_terms++] = 1;
+            }
+        }
+        return n_terms;
+    }
+    for (size_t j = 0, bit = first_bit; j < n_units; j++) {
+        real slope = layer->affine.slopes[j];
+        if (slope != 1) {
+            if (bits_at(pattern, n_bytes, bit, 1)) slope = 1;
+            bit++;
+        }
+        s->index[n_terms] = (uint32_t)j;
+        s->slopes[n_terms] = slope;
+        n_terms += slope != 0;
+    }
+    return n_terms;
 }
 
 /* From the outputs back to the inputs: the last layer's rows [W | b] are multiplied, layer by layer, by
@@ -44,27 +83,21 @@ static void one_map(const struct FL(fl_network) *network, const uint8_t *pattern
     const FL(fl_kernels) *kernels = network->kernels;
     const FL(fl_layer) *layer = network->layers + network->n_layers - 1;
     const real *rows = layer->rows;
+    const size_t n_bytes = (network->n_neurons + 7) / 8;
     size_t stride = layer->row_stride, n_bits = network->n_neurons;
     int turn = 0;
     for (size_t r = 0; r < network->n_out; r++) offset[r] = rows[r * stride + layer->affine.n_in];
 
     while (layer-- > network->layers) {
-        const size_t n_units = layer->affine.n_out;
-        for (size_t j = 0; j < n_units; j++) n_bits -= layer->affine.slopes[j] != 1;
+        for (size_t j = 0; j < layer->affine.n_out; j++) n_bits -= layer->affine.slopes[j] != 1;
+        const size_t n_terms = slopes_in_force(layer, pattern, n_bits, n_bytes, s);
         size_t n_tiles = fl_tile_count(network->n_out, kernels->tile_rows);
         for (size_t r = 0; r < network->n_out; n_tiles--) {
             const size_t n_rows = fl_tile_rows(network->n_out - r, n_tiles);
-            size_t n_terms = 0, bit = n_bits;
-            for (size_t j = 0; j < n_units; j++) {
-                real slope = layer->affine.slopes[j];
-                if (slope != 1) {
-                    if (pattern[bit / 8] >> bit % 8 & 1) slope = 1;
-                    bit++;
-                }
-                if (slope == 0) continue;
-                for (size_t i = 0; i < n_rows; i++)
-                    s->coefficients[n_terms * n_rows + i] = rows[(r + i) * stride + j] * slope;
-                s->index[n_terms++] = (uint32_t)j;
+            for (size_t i = 0; i < n_rows; i++) {
+                const real *row = rows + (r + i) * stride;
+                for (size_t k = 0; k < n_terms; k++)
+                    s->coefficients[k * n_rows + i] = row[s->index[k]] * s->slopes[k];
             }
             kernels->combine(n_rows, n_terms, s->coefficients, s->index, layer->rows, layer->row_stride,
                              s->rows[turn] + r * s->stride, s->stride, layer->row_stride);

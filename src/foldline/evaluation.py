@@ -5,7 +5,6 @@ points are cut into calls, whatever `workers` is, and on every instruction set w
 multiply-add; `foldline.show_config` tells which is in use.
 """
 
-import logging
 import operator
 
 import numpy as np
@@ -330,6 +329,8 @@ def _refuse_nonfinite(points, first_row=0):
 
 def _decide(net, points, bits, certain, workers):
     """Prove the rows that are not certain: float64 with its bound, float64 where it is exact, rationals."""
+    import logging
+
     from .exact import exact_patterns
 
     def open_rows():

@@ -8,7 +8,6 @@ adding the module and its line in `_MODULES`.
 import contextlib
 import importlib
 import os
-import secrets
 
 __all__ = ["from_onnx", "from_sklearn", "from_torch", "load", "save"]
 
@@ -244,7 +243,7 @@ def _module(path, function, does):
 def _replacing(path):
     path = os.path.realpath(path)
     directory, name = os.path.split(path)
-    partial = os.path.join(directory, f".{name}.{secrets.token_hex(8)}.part")
+    partial = os.path.join(directory, f".{name}.{os.urandom(8).hex()}.part")
     file = open(partial, "xb")
     try:
         with file:
