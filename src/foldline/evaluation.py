@@ -307,6 +307,8 @@ def _check_out(net, points, out):
 
 def _overlaps_itself(array):
     """Whether elements lie within the span of a row, or column, that is not their own."""
+    if not array.size:
+        return False
     span = array.itemsize
     for stride, size in sorted((abs(stride), size) for stride, size in zip(array.strides, array.shape)):
         if size > 1 and stride < span:
