@@ -183,11 +183,12 @@ static size_t push_tangent(const struct FL(fl_network) *network, const FL(fl_lay
     const size_t n_out = layer->affine.n_out, n_neurons = network->n_neurons;
     const size_t panel = kernels->panel, n_panels = (n_points + panel - 1) / panel;
     const real underflow = (real)(2 * layer->affine.n_in + 4) * REAL_SMALLEST;
+    fl_mask_row no_masks[1];   /* FL_AFFINE writes none */
     size_t bit = 0;
-    kernels->layer(&layer->linear, FL_AFFINE, tangents, next_tangents, NULL, n_points);
+    kernels->layer(&layer->linear, FL_AFFINE, tangents, next_tangents, no_masks, n_points);
     fesetround(FE_UPWARD);
     kernels->add_relative(errors, tangents, layer->rounding.relative_error, layer->affine.n_in * n_panels * panel);
-    kernels->layer(&layer->magnitude, FL_AFFINE, errors, next_errors, NULL, n_points);
+    kernels->layer(&layer->magnitude, FL_AFFINE, errors, next_errors, no_masks, n_points);
     for (size_t q = 0; q < n_panels; q++) {
         bit = 0;
         for (size_t j = 0; j < n_out; j++) {
