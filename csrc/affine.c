@@ -6,113 +6,146 @@
 #include "network.h"
 
 /* Points with one pattern have one map, so each map is computed once and copied while its pattern is
-   among the last seen: a table with one place for each value of a hash. */
-enum { SEEN_PLACES = 4096 };
+   among the last seen: a table with one place for each value of a hash. The others are computed
+   GROUP at a time, layer by layer, so that a layer's weights are read into the nearest cache once. */
+enum { SEEN_PLACES = 4096, GROUP = 8 };
 
 typedef struct {
-    real *rows[2];             /* [n_out][stride] */
-    real *coefficients;        /* [widest][tile_rows] */
-    uint32_t *index;           /* [widest]: units whose slope in force is not 0 */
-    real *slopes;              /* [widest]: that slope */
-    uint8_t *seen;             /* [SEEN_PLACES][n_bytes] */
-    size_t *seen_at;           /* [SEEN_PLACES]: 1 + the point that has the map, or 0 */
-    size_t stride;
+    FL(fl_in_force) *in_force; /* [GROUP][n_layers - 1]: of the hidden layers */
+    FL(fl_in_force) outputs;   /* the rows that are computed, and their coefficients */
+    real *identity;
+    real *coefficients[2];     /* [GROUP][group_stride] */
+    size_t group_stride;
+    uint8_t *pattern;          /* [n_bytes]: the one that is looked at */
+    size_t n_places;           /* at most SEEN_PLACES */
+    uint8_t *seen;             /* [n_places][n_bytes] */
+    size_t *seen_at;           /* [n_places]: 1 + the point that has the map, or 0 */
     void *memory;
 } scratch;
 
-static fl_status scratch_new(const struct FL(fl_network) *network, scratch *s)
+static FL(fl_in_force) take_lists(fl_arena *arena, size_t n_units, int with_slopes)
+{
+    const size_t n = n_units + 1 + FL_LIST_SLACK;
+    FL(fl_in_force) lists = {.units = fl_take(arena, n, sizeof(uint32_t))};
+    lists.windows = fl_take(arena, n, sizeof(uint32_t));
+    lists.places = fl_take(arena, n, sizeof(uint32_t));
+    if (with_slopes) lists.slopes = fl_take(arena, n, sizeof(real));
+    return lists;
+}
+
+static fl_status scratch_new(const struct FL(fl_network) *network, size_t n_points, scratch *s)
 {
     fl_arena arena = {NULL, 0};
-    const size_t lanes = network->kernels->lanes, n_bytes = (network->n_neurons + 7) / 8;
-    s->stride = (network->widest + lanes) / lanes * lanes;
+    const FL(fl_kernels) *kernels = network->kernels;
+    const size_t n_hidden = network->n_layers - 1, n_bytes = (network->n_neurons + 7) / 8;
+    const size_t lanes = kernels->lanes, rows = kernels->map_rows;
+    size_t widest = 0;
+    for (size_t l = 0; l < n_hidden; l++)
+        if (network->layers[l].affine.n_out > widest) widest = network->layers[l].affine.n_out;
+    s->group_stride = (widest / lanes + 1) * rows * lanes;
+    s->n_places = 64;
+    while (s->n_places < SEEN_PLACES && s->n_places < n_points) s->n_places *= 2;
     for (int pass = 0; pass < 2; pass++) {
-        for (int i = 0; i < 2; i++) s->rows[i] = fl_take(&arena, network->n_out * s->stride, sizeof(real));
-        s->coefficients = fl_take(&arena, network->widest * network->kernels->tile_rows, sizeof(real));
-        s->index = fl_take(&arena, network->widest, sizeof(uint32_t));
-        s->slopes = fl_take(&arena, network->widest, sizeof(real));
-        s->seen = fl_take(&arena, SEEN_PLACES, n_bytes);
-        s->seen_at = fl_take(&arena, SEEN_PLACES, sizeof(size_t));
+        s->in_force = fl_take(&arena, GROUP * n_hidden, sizeof(FL(fl_in_force)));
+        for (size_t i = 0; i < GROUP * n_hidden; i++) {
+            const FL(fl_layer) *layer = network->layers + i % n_hidden;
+            const FL(fl_in_force) lists = take_lists(&arena, layer->affine.n_out, layer->fold == FL_SLOPES_MASKS);
+            if (pass) s->in_force[i] = lists;
+        }
+        s->outputs = take_lists(&arena, rows, 0);
+        s->identity = fl_take(&arena, rows * rows * lanes, sizeof(real));
+        for (int i = 0; i < 2; i++) s->coefficients[i] = fl_take(&arena, GROUP * s->group_stride, sizeof(real));
+        s->pattern = fl_take(&arena, n_bytes + FL_LIST_SLACK, 1);
+        s->seen = fl_take(&arena, s->n_places, n_bytes);
+        s->seen_at = fl_take(&arena, s->n_places, sizeof(size_t));
         if (pass == 0 && !(s->memory = fl_arena_allocate(&arena))) return FL_NO_MEMORY;
+    }
+    for (size_t r = 0; r < rows; r++) {   /* a place for each row, apart, holds its column of the identity */
+        s->outputs.places[r] = (uint32_t)(r * rows * lanes);
+        s->identity[r * rows * lanes + r * lanes] = 1;
     }
     return FL_OK;
 }
 
-/* n <= 56 bits of a pattern from bit `first` on. */
-static uint64_t bits_at(const uint8_t *pattern, size_t n_bytes, size_t first, size_t n)
-{
-    uint64_t word = 0;
-    memcpy(&word, pattern + first / 8, n_bytes - first / 8 < 8 ? n_bytes - first / 8 : 8);
-    return word >> first % 8 & ((UINT64_C(1) << n) - 1);
-}
+static int bit_at(const uint8_t *pattern, size_t bit) { return pattern[bit / 8] >> bit % 8 & 1; }
 
-/* Lists the units of a layer whose slope in force is not 0; returns how many. */
-static size_t slopes_in_force(const FL(fl_layer) *layer, const uint8_t *pattern, size_t first_bit, size_t n_bytes,
-                              scratch *s)
+/* Returns how many bits the layer has. */
+static size_t list_layer(const FL(fl_kernels) *kernels, const FL(fl_layer) *layer, const uint8_t *pattern,
+                         size_t first_bit, FL(fl_in_force) *in_force)
 {
     const size_t n_units = layer->affine.n_out;
-    size_t n_terms = 0;
-    if (layer->fold == FL_RELU_MASKS) {   /* the active ones: bits are taken as they come, without a branch each */
-        for (size_t j = 0; j < n_units; j += 56) {
-            uint64_t active = bits_at(pattern, n_bytes, first_bit + j, n_units - j < 56 ? n_units - j : 56);
-            for (; active; active &= active - 1) {
-                s->index[n_terms] = (uint32_t)(j + (size_t)__builtin_ctzll(active));
-                s->slopes[n_terms++] = 1;
-            }
+    size_t bit = first_bit;
+    if (!in_force->slopes) bit += n_units;
+    else {
+        for (size_t j = 0; j < n_units; j++) {
+            const real slope = layer->affine.slopes[j];
+            in_force->slopes[j] = slope != 1 && bit_at(pattern, bit++) ? 1 : slope;
         }
-        return n_terms;
+        in_force->slopes[n_units] = 1;
     }
-    for (size_t j = 0, bit = first_bit; j < n_units; j++) {
-        real slope = layer->affine.slopes[j];
-        if (slope != 1) {
-            if (bits_at(pattern, n_bytes, bit, 1)) slope = 1;
-            bit++;
-        }
-        s->index[n_terms] = (uint32_t)j;
-        s->slopes[n_terms] = slope;
-        n_terms += slope != 0;
-    }
-    return n_terms;
+    kernels->list_units(pattern, first_bit, n_units, in_force);
+    return bit - first_bit;
 }
 
-/* From the outputs back to the inputs: the last layer's rows [W | b] are multiplied, layer by layer, by
-   diag(slopes in force) [W | b]; what arrives in the bias column is added up. Rows of units whose slope
-   in force is 0 are left out. */
-static void one_map(const struct FL(fl_network) *network, const uint8_t *pattern, scratch *s, real *map,
-                    real *offset)
+/* From the outputs back to the inputs: rows of the identity are multiplied, layer by layer, by
+   [W | b] and diag(slopes in force); what arrives in the bias's column is added up. Nothing is computed
+   for units whose slope in force is 0. */
+static void some_rows(const struct FL(fl_network) *network, scratch *s, size_t n_points, const size_t *points,
+                      size_t first_row, size_t n_rows, real *maps, real *offsets)
 {
     const FL(fl_kernels) *kernels = network->kernels;
     const FL(fl_layer) *layer = network->layers + network->n_layers - 1;
-    const real *rows = layer->rows;
-    const size_t n_bytes = (network->n_neurons + 7) / 8;
-    size_t stride = layer->row_stride, n_bits = network->n_neurons;
+    const size_t n_in = network->n_in, n_out = network->n_out, lanes = kernels->lanes;
+    const FL(fl_in_force) *above[GROUP];
+    const real *from[GROUP];
     int turn = 0;
-    for (size_t r = 0; r < network->n_out; r++) offset[r] = rows[r * stride + layer->affine.n_in];
-
-    while (layer-- > network->layers) {
-        for (size_t j = 0; j < layer->affine.n_out; j++) n_bits -= layer->affine.slopes[j] != 1;
-        const size_t n_terms = slopes_in_force(layer, pattern, n_bits, n_bytes, s);
-        size_t n_tiles = fl_tile_count(network->n_out, kernels->tile_rows);
-        for (size_t r = 0; r < network->n_out; n_tiles--) {
-            const size_t n_rows = fl_tile_rows(network->n_out - r, n_tiles);
-            for (size_t i = 0; i < n_rows; i++) {
-                const real *row = rows + (r + i) * stride;
-                for (size_t k = 0; k < n_terms; k++)
-                    s->coefficients[k * n_rows + i] = row[s->index[k]] * s->slopes[k];
-            }
-            kernels->combine(n_rows, n_terms, s->coefficients, s->index, layer->rows, layer->row_stride,
-                             s->rows[turn] + r * s->stride, s->stride, layer->row_stride);
-            r += n_rows;
-        }
-        rows = s->rows[turn];
-        stride = s->stride;
-        turn = !turn;
-        for (size_t r = 0; r < network->n_out; r++) offset[r] += rows[r * stride + layer->affine.n_in];
+    s->outputs.n_units = n_rows;
+    for (size_t r = 0; r < n_rows; r++) s->outputs.units[r] = (uint32_t)(first_row + r);
+    for (size_t i = 0; i < n_points; i++) {
+        above[i] = &s->outputs;
+        from[i] = s->identity;
+        memset(offsets + points[i] * n_out + first_row, 0, n_rows * sizeof(real));
     }
-    for (size_t r = 0; r < network->n_out; r++)
-        memcpy(map + r * network->n_in, rows + r * stride, network->n_in * sizeof(real));
+    for (; layer > network->layers; layer--, turn = !turn)
+        for (size_t i = 0; i < n_points; i++) {
+            const FL(fl_in_force) *below = s->in_force + i * (network->n_layers - 1) + (layer - network->layers) - 1;
+            real *to = s->coefficients[turn] + i * s->group_stride, *offset = offsets + points[i] * n_out + first_row;
+            kernels->combine(n_rows, above[i], from[i], layer->rows, layer->row_stride, below, to);
+            const real *arrived = to + below->places[below->n_units];
+            for (size_t r = 0; r < n_rows; r++) offset[r] += arrived[r * lanes];
+            above[i] = below;
+            from[i] = to;
+        }
+    const real *panel = layer->rows;
+    for (size_t column = 0; column <= n_in; column += kernels->map_columns) {
+        for (size_t i = 0; i < n_points; i++) {
+            const size_t row = points[i] * n_out + first_row;
+            kernels->combine_all(n_rows, above[i], from[i], panel, column, n_in, maps + row * n_in, offsets + row);
+        }
+        panel += layer->affine.n_out * kernels->map_columns;
+    }
 }
 
-static size_t place_of(const uint8_t *pattern, size_t n_bytes)
+static void new_maps(const struct FL(fl_network) *network, scratch *s, const uint8_t *patterns, size_t n_points,
+                     const size_t *points, real *maps, real *offsets)
+{
+    const FL(fl_kernels) *kernels = network->kernels;
+    const size_t n_bytes = (network->n_neurons + 7) / 8, n_hidden = network->n_layers - 1, n_out = network->n_out;
+    for (size_t i = 0; i < n_points; i++) {
+        memcpy(s->pattern, patterns + points[i] * n_bytes, n_bytes);
+        for (size_t l = 0, bit = 0; l < n_hidden; l++)
+            bit += list_layer(kernels, network->layers + l, s->pattern, bit, s->in_force + i * n_hidden + l);
+    }
+    for (size_t i = 0; i < n_points * n_hidden; i++) kernels->list_windows(s->in_force + i);
+    size_t n_tiles = fl_tile_count(n_out, kernels->map_rows);
+    for (size_t row = 0; row < n_out; n_tiles--) {
+        const size_t n_rows = fl_tile_rows(n_out - row, n_tiles);
+        some_rows(network, s, n_points, points, row, n_rows, maps, offsets);
+        row += n_rows;
+    }
+}
+
+static size_t hash_of(const uint8_t *pattern, size_t n_bytes)
 {
     uint64_t hash = 0;
     for (size_t i = 0; i < n_bytes; i += 8) {
@@ -121,7 +154,7 @@ static size_t place_of(const uint8_t *pattern, size_t n_bytes)
         hash = (hash ^ word) * 0x9e3779b97f4a7c15;
         hash ^= hash >> 32;
     }
-    return hash % SEEN_PLACES;
+    return hash;
 }
 
 fl_status FL(fl_local_maps)(const struct FL(fl_network) *network, const uint8_t *patterns, size_t n_points,
@@ -130,20 +163,27 @@ fl_status FL(fl_local_maps)(const struct FL(fl_network) *network, const uint8_t 
     const size_t n_bytes = (network->n_neurons + 7) / 8;
     const size_t n_out = network->n_out, map_size = n_out * network->n_in;
     scratch s = {0};
-    if (scratch_new(network, &s)) return FL_NO_MEMORY;
-    for (size_t p = 0; p < n_points; p++) {
-        const uint8_t *pattern = patterns + p * n_bytes;
-        const size_t place = place_of(pattern, n_bytes);
-        uint8_t *seen = s.seen + place * n_bytes;
-        real *map = maps + p * map_size, *offset = offsets + p * n_out;
-        if (s.seen_at[place] && memcmp(seen, pattern, n_bytes) == 0) {
-            memcpy(map, maps + (s.seen_at[place] - 1) * map_size, map_size * sizeof(real));
-            memcpy(offset, offsets + (s.seen_at[place] - 1) * n_out, n_out * sizeof(real));
-            continue;
+    if (scratch_new(network, n_points, &s)) return FL_NO_MEMORY;
+    for (size_t start = 0; start < n_points; start += GROUP) {
+        size_t points[GROUP], copies[GROUP], originals[GROUP], n_new = 0, n_copies = 0;
+        for (size_t p = start; p < n_points && p < start + GROUP; p++) {
+            const uint8_t *pattern = patterns + p * n_bytes;
+            const size_t place = hash_of(pattern, n_bytes) & (s.n_places - 1);
+            uint8_t *seen = s.seen + place * n_bytes;
+            if (s.seen_at[place] && memcmp(seen, pattern, n_bytes) == 0) {
+                copies[n_copies] = p;
+                originals[n_copies++] = s.seen_at[place] - 1;
+                continue;
+            }
+            points[n_new++] = p;
+            memcpy(seen, pattern, n_bytes);
+            s.seen_at[place] = p + 1;
         }
-        one_map(network, pattern, &s, map, offset);
-        memcpy(seen, pattern, n_bytes);
-        s.seen_at[place] = p + 1;
+        if (n_new) new_maps(network, &s, patterns, n_new, points, maps, offsets);
+        for (size_t i = 0; i < n_copies; i++) {
+            memcpy(maps + copies[i] * map_size, maps + originals[i] * map_size, map_size * sizeof(real));
+            memcpy(offsets + copies[i] * n_out, offsets + originals[i] * n_out, n_out * sizeof(real));
+        }
     }
     free(s.memory);
     return FL_OK;

@@ -263,53 +263,141 @@ static void fold(const FL(fl_affine) *l, const real *restrict sums, real *restri
         }
 }
 
-INLINE void combine_tile(const int rows, const int vecs, size_t n_terms, const real *restrict coefficients,
-                         const uint32_t *restrict index, const real *restrict matrix, size_t stride,
-                         real *restrict out, size_t out_stride)
+static void list_units(const uint8_t *pattern, size_t first_bit, size_t n_units, FL(fl_in_force) *in_force)
 {
-    vec sum[TILE_ROWS][TILE_VECS];
+    uint32_t *restrict units = in_force->units;
+    size_t n = 0;
+    for (size_t j = 0; j < n_units; j += 32) {
+        uint64_t bits = 0;
+        if (in_force->slopes) {
+            for (size_t i = 0; i < 32 && j + i < n_units; i++) bits |= (uint64_t)(in_force->slopes[j + i] != 0) << i;
+        } else {
+            memcpy(&bits, pattern + (first_bit + j) / 8, 8);
+            bits >>= (first_bit + j) % 8;
+        }
+        if (n_units - j < 32) bits &= (UINT64_C(1) << (n_units - j)) - 1;
+        n += list_bits(units + n, j, (uint32_t)bits);
+    }
+    in_force->n_units = n;
+    units[n] = (uint32_t)n_units;
+    for (int i = 1; i <= LANES; i++) units[n + i] = UINT32_MAX;
+}
+
+static void list_windows(FL(fl_in_force) *in_force)
+{
+    size_t n_windows = 0;
+    for (size_t k = 0; k <= in_force->n_units; n_windows++) {
+        in_force->windows[n_windows] = (uint32_t)k;
+        k += list_window(in_force->units + k, in_force->places + k, (uint32_t)(n_windows * MAP_ROWS * LANES));
+    }
+    in_force->n_windows = n_windows;
+}
+
+/* EACH(n) for n = 1 ... MAP_ROWS. */
+#if MAP_ROWS == 10
+#define MAP_ROWS_EACH(EACH) EACH(1) EACH(2) EACH(3) EACH(4) EACH(5) EACH(6) EACH(7) EACH(8) EACH(9) EACH(10)
+#elif MAP_ROWS == 5
+#define MAP_ROWS_EACH(EACH) EACH(1) EACH(2) EACH(3) EACH(4) EACH(5)
+#elif MAP_ROWS == 2
+#define MAP_ROWS_EACH(EACH) EACH(1) EACH(2)
+#endif
+
+/* sum[j][v] = sum over k of coefficient[j][k] * columns v of unit k's row. */
+INLINE void combine_tile(const int rows, const int vecs, const int pick, const FL(fl_in_force) *above,
+                         const real *restrict coefficients, const real *restrict matrix, size_t stride,
+                         const size_t *column, const vpick *picks, vec sum[MAP_ROWS][MAP_VECS])
+{
+    const uint32_t *restrict units = above->units, *restrict places = above->places;
+    const size_t n_units = above->n_units;
     UNROLL for (int j = 0; j < rows; j++)
         UNROLL for (int v = 0; v < vecs; v++) sum[j][v] = v_set1(0);
-    for (size_t k = 0; k < n_terms; k++) {
-        const real *row = matrix + index[k] * stride;
-        vec x[TILE_VECS];
-        UNROLL for (int v = 0; v < vecs; v++) x[v] = v_load(row + v * LANES);
+    for (size_t k = 0; k < n_units; k++) {
+        const real *row = matrix + units[k] * stride, *c = coefficients + places[k];
+        vec x[MAP_VECS];
+        UNROLL for (int v = 0; v < vecs; v++)
+            x[v] = pick ? v_pick(row + column[v], picks[v]) : v_load(row + v * LANES);
         UNROLL for (int j = 0; j < rows; j++) {
-            const vec c = v_set1(coefficients[k * rows + j]);
-            UNROLL for (int v = 0; v < vecs; v++) sum[j][v] = v_fma(c, x[v], sum[j][v]);
+            const vec cj = v_set1(c[j * LANES]);
+            UNROLL for (int v = 0; v < vecs; v++) sum[j][v] = v_fma(cj, x[v], sum[j][v]);
         }
     }
-    UNROLL for (int j = 0; j < rows; j++)
-        UNROLL for (int v = 0; v < vecs; v++) v_store(out + j * out_stride + v * LANES, sum[j][v]);
 }
 
-INLINE void combine_rows(const int rows, size_t n_terms, const real *coefficients, const uint32_t *index,
-                         const real *matrix, size_t stride, real *restrict out, size_t out_stride,
-                         size_t n_columns)
+INLINE void combine_windows(const int rows, const int vecs, const FL(fl_in_force) *above,
+                            const real *restrict coefficients, const real *restrict matrix, size_t stride,
+                            const FL(fl_in_force) *below, size_t window, real *restrict out)
 {
-    size_t c = 0;
-    for (; c + PANEL <= n_columns; c += PANEL)
-        combine_tile(rows, TILE_VECS, n_terms, coefficients, index, matrix + c, stride, out + c, out_stride);
-    for (; c < n_columns; c += LANES)
-        combine_tile(rows, 1, n_terms, coefficients, index, matrix + c, stride, out + c, out_stride);
+    vec sum[MAP_ROWS][MAP_VECS];
+    vpick picks[MAP_VECS];
+    size_t column[MAP_VECS];
+    UNROLL for (int v = 0; v < vecs; v++) {
+        column[v] = below->units[below->windows[window + v]];
+        picks[v] = v_load_pick(below->units + below->windows[window + v]);
+    }
+    combine_tile(rows, vecs, 1, above, coefficients, matrix, stride, column, picks, sum);
+    UNROLL for (int v = 0; v < vecs; v++) {
+        if (below->slopes) {
+            const vec slopes = v_pick(below->slopes + column[v], picks[v]);
+            UNROLL for (int j = 0; j < rows; j++) sum[j][v] = slopes * sum[j][v];
+        }
+        UNROLL for (int j = 0; j < rows; j++) v_store(out + ((window + v) * MAP_ROWS + j) * LANES, sum[j][v]);
+    }
 }
 
-static void combine(size_t n_rows, size_t n_terms, const real *coefficients, const uint32_t *index,
-                    const real *matrix, size_t stride, real *restrict out, size_t out_stride, size_t n_columns)
+INLINE void combine_rows(const int rows, const FL(fl_in_force) *above, const real *restrict coefficients,
+                         const real *restrict matrix, size_t stride, const FL(fl_in_force) *below,
+                         real *restrict out)
+{
+    size_t w = 0;
+    for (; w + MAP_VECS <= below->n_windows; w += MAP_VECS)
+        combine_windows(rows, MAP_VECS, above, coefficients, matrix, stride, below, w, out);
+    for (; w < below->n_windows; w++)
+        combine_windows(rows, 1, above, coefficients, matrix, stride, below, w, out);
+}
+
+INLINE void combine_panel(const int rows, const int vecs, const FL(fl_in_force) *above,
+                          const real *restrict coefficients, const real *restrict panel, size_t first,
+                          size_t n_columns, real *restrict map, real *restrict offsets)
+{
+    vec sum[MAP_ROWS][MAP_VECS];
+    combine_tile(rows, vecs, 0, above, coefficients, panel, MAP_VECS * LANES, NULL, NULL, sum);
+    UNROLL for (int v = 0; v < vecs; v++, first += LANES) {
+        if (first + LANES <= n_columns) {
+            UNROLL for (int j = 0; j < rows; j++) v_store(map + j * n_columns + first, sum[j][v]);
+            continue;
+        }
+        for (int j = 0; j < rows; j++) {
+            real lanes[LANES];
+            v_store(lanes, sum[j][v]);
+            size_t i = 0;
+            for (; first + i < n_columns; i++) map[j * n_columns + first + i] = lanes[i];
+            offsets[j] += lanes[i];
+        }
+    }
+}
+
+static void combine(size_t n_rows, const FL(fl_in_force) *above, const real *restrict coefficients,
+                    const real *restrict matrix, size_t stride, const FL(fl_in_force) *below, real *restrict out)
 {
     switch (n_rows) {
+#define ROWS(rows) case rows: combine_rows(rows, above, coefficients, matrix, stride, below, out); break;
+    MAP_ROWS_EACH(ROWS)
+#undef ROWS
+    }
+}
+
+static void combine_all(size_t n_rows, const FL(fl_in_force) *above, const real *restrict coefficients,
+                        const real *restrict panel, size_t first, size_t n_columns, real *restrict map,
+                        real *restrict offsets)
+{
+    const int narrow = n_columns < first + LANES;
+    switch (n_rows) {
 #define ROWS(rows) \
-    case rows: combine_rows(rows, n_terms, coefficients, index, matrix, stride, out, out_stride, n_columns); break;
-    ROWS(1)
-    ROWS(2)
-#if TILE_ROWS >= 4
-    ROWS(3)
-    ROWS(4)
-#endif
-#if TILE_ROWS >= 6
-    ROWS(5)
-    ROWS(6)
-#endif
+    case rows: \
+        if (narrow) combine_panel(rows, 1, above, coefficients, panel, first, n_columns, map, offsets); \
+        else combine_panel(rows, MAP_VECS, above, coefficients, panel, first, n_columns, map, offsets); \
+        break;
+    MAP_ROWS_EACH(ROWS)
 #undef ROWS
     }
 }
@@ -343,6 +431,9 @@ const FL(fl_kernels) TABLE(FL_ISA_NAME) = {
     .panel = PANEL,
     .tile_rows = TILE_ROWS,
     .lanes = LANES,
+    .map_rows = MAP_ROWS,
+    .map_columns = MAP_VECS * LANES,
+    .span = SPAN,
     .layer = layer,
     .read_points = read_points,
     .write_rows = write_rows,
@@ -350,6 +441,9 @@ const FL(fl_kernels) TABLE(FL_ISA_NAME) = {
     .bound = bound,
     .add_relative = add_relative,
     .fold = fold,
+    .list_units = list_units,
+    .list_windows = list_windows,
     .combine = combine,
+    .combine_all = combine_all,
     .multiply_add = multiply_add,
 };

@@ -21,6 +21,17 @@ typedef struct {
     const uint32_t *mask_rows; /* [n_out]: where a unit's mask goes */
 } FL(fl_affine);
 
+/* The units of a layer whose slope in force is not 0, at one point. A window is what one vector takes of
+   their columns: the next units, at most `lanes`, less than `span` from the first. */
+typedef struct {
+    size_t n_units, n_windows;
+    uint32_t *units;           /* [n_units + 1], rising; the last is the column of the bias */
+    uint32_t *windows;         /* [n_windows]: where in `units` each begins */
+    uint32_t *places;          /* [n_units + 1]: of the coefficients, [window][map_rows][lane], for row 0 */
+    real *slopes;              /* in force, of all units, and 1 for the bias; null where they are 0 and 1 */
+} FL(fl_in_force);
+enum { FL_LIST_SLACK = 32 };   /* what the lists, and a pattern's bytes, have behind their ends */
+
 /* What the arithmetic of one layer can be off by, for certain.c. */
 typedef struct {
     const real *bias_error;    /* [n_out] */
@@ -31,6 +42,7 @@ typedef struct {
 typedef struct {
     const char *isa;
     size_t panel, tile_rows, lanes;
+    size_t map_rows, map_columns, span;
 
     /* outputs = fold(W inputs + b). Each sum starts at the bias and runs through the inputs in order,
        in its own lane: no result depends on the number of points or on the vector's width. */
@@ -59,14 +71,26 @@ typedef struct {
     void (*fold)(const FL(fl_affine) *, const real *restrict sums, real *restrict activations,
                  fl_mask_row *restrict masks, size_t n_points);
 
-    /* out[r][:] = sum over k of coefficients[k][r] * rows[index[k]][:], for n_rows <= tile_rows rows
-       n_columns a multiple of lanes. */
-    void (*combine)(size_t n_rows, size_t n_terms, const real *coefficients, const uint32_t *index,
-                    const real *rows, size_t row_stride, real *restrict out, size_t out_stride,
-                    size_t n_columns);
+    /* Lists what is in force: the units of the bits that are 1, from first_bit on, or those whose entry in
+       `slopes` is not 0. */
+    void (*list_units)(const uint8_t *pattern, size_t first_bit, size_t n_units, FL(fl_in_force) *in_force);
+    /* And how they are cut into windows: apart, because numbers just stored are slow to load in other vectors. */
+    void (*list_windows)(FL(fl_in_force) *in_force);
+
+    /* A step of a map from a layer's units down to the ones below it, for n_rows <= map_rows of its rows:
+       for every column, the sum over the units above, in order, of coefficient * [W | b][unit][column].
+
+       combine: the columns of the units below that are in force, each times its slope, and the bias.
+       combine_all: of the panel that starts at column `first`, [unit][map_columns], all n_columns of the
+       map, whose rows are contiguous; the bias, column n_columns, is added to the offsets. */
+    void (*combine)(size_t n_rows, const FL(fl_in_force) *above, const real *restrict coefficients,
+                    const real *restrict matrix, size_t stride, const FL(fl_in_force) *below,
+                    real *restrict below_coefficients);
+    void (*combine_all)(size_t n_rows, const FL(fl_in_force) *above, const real *restrict coefficients,
+                        const real *restrict panel, size_t first, size_t n_columns, real *restrict map,
+                        real *restrict offsets);
 
     /* n_steps rounds of independent multiply-adds in registers; returns the operations done. */
-
     double (*multiply_add)(size_t n_steps);
 } FL(fl_kernels);
 

@@ -25,15 +25,26 @@ static void pack_tiles(const real *weights, size_t n_out, size_t n_in, size_t ti
     }
 }
 
+/* [W | b] in panels of `step` columns, each [n_out][step]. */
+static void pack_panels(const real *weights, const real *bias, size_t n_out, size_t n_in, size_t step, real *panels)
+{
+    for (size_t first = 0; first <= n_in; first += step)
+        for (size_t j = 0; j < n_out; j++, panels += step)
+            for (size_t k = first; k < first + step && k <= n_in; k++)
+                panels[k - first] = k < n_in ? weights[j * n_in + k] : bias[j];
+}
+
 /* The arrays of one layer, in the arena; filled when the arena has memory. */
-static void build_layer(FL(fl_layer) *layer, fl_arena *arena, const FL(fl_kernels) *kernels, size_t n_in,
-                        size_t n_out, const real *weights, const real *bias, const real *slopes,
+static void build_layer(FL(fl_layer) *layer, fl_arena *arena, const FL(fl_kernels) *kernels, int is_first,
+                        size_t n_in, size_t n_out, const real *weights, const real *bias, const real *slopes,
                         uint32_t *next_row, uint32_t spare_row)
 {
     const size_t n_weights = n_in * n_out, row_stride = round_up(n_in + 1, kernels->lanes);
+    const size_t n_padded = is_first ? round_up(n_in + 1, kernels->map_columns) : row_stride;
     real *packed = fl_take(arena, n_weights, sizeof(real));
     real *magnitudes = fl_take(arena, n_weights, sizeof(real));
-    real *rows = fl_take(arena, n_out * row_stride, sizeof(real));
+    /* the last row's window may begin at its bias */
+    real *rows = fl_take(arena, n_out * n_padded + kernels->span, sizeof(real));
     real *biases = fl_take(arena, n_out, sizeof(real));
     real *zeros = fl_take(arena, n_out, sizeof(real));
     real *all_slopes = fl_take(arena, n_out, sizeof(real));
@@ -44,12 +55,11 @@ static void build_layer(FL(fl_layer) *layer, fl_arena *arena, const FL(fl_kernel
 
     pack_tiles(weights, n_out, n_in, kernels->tile_rows, packed);
     for (size_t i = 0; i < n_weights; i++) magnitudes[i] = packed[i] < 0 ? -packed[i] : packed[i];
+    pack_panels(weights, bias, n_out, n_in, is_first ? kernels->map_columns : row_stride, rows);
     memcpy(biases, bias, n_out * sizeof(real));
     const real relative_error = gamma_up(n_in + 1);
     int all_relu = slopes != NULL;
     for (size_t j = 0; j < n_out; j++) {
-        memcpy(rows + j * row_stride, weights + j * n_in, n_in * sizeof(real));
-        rows[j * row_stride + n_in] = bias[j];
         const real slope = slopes ? slopes[j] : 1;
         all_slopes[j] = slope;
         all_relu &= slope == 0;
@@ -76,8 +86,8 @@ static void build(struct FL(fl_network) *network, fl_arena *arena, const size_t 
     uint32_t next_row = 0;
     FL(fl_layer) *layers = fl_take(arena, network->n_layers, sizeof(FL(fl_layer)));
     for (size_t i = 0; i < network->n_layers; i++)
-        build_layer(layers ? layers + i : NULL, arena, network->kernels, widths[i], widths[i + 1], weights[i],
-                    biases[i], i + 1 < network->n_layers ? slopes[i] : NULL, &next_row, spare_row);
+        build_layer(layers ? layers + i : NULL, arena, network->kernels, i == 0, widths[i], widths[i + 1],
+                    weights[i], biases[i], i + 1 < network->n_layers ? slopes[i] : NULL, &next_row, spare_row);
     network->layers = layers;
 }
 

@@ -11,8 +11,9 @@ typedef struct {
     FL(fl_affine) linear;      /* W without the bias, for tangents */
     FL(fl_affine) magnitude;   /* |W| without the bias, for error bounds */
     FL(fl_rounding) rounding;
-    const real *rows;          /* [n_out][row_stride]: W by rows, then the bias in column n_in */
-    size_t row_stride;         /* a multiple of the kernels' lanes */
+    const real *rows;          /* [W | b] for maps: [n_out][row_stride], of the first layer
+                                  panels of the kernels' map_columns columns, each [n_out][map_columns] */
+    size_t row_stride;
 } FL(fl_layer);
 
 struct FL(fl_network) {

@@ -9,6 +9,12 @@
    v_relu(z)            z, but 0 where z < 0; NaN and -0 stay
    v_select(m, a, b)    a where m holds, else b
    v_zip_lo, v_zip_hi   the lower, upper half of a0 b0 a1 b1 ...
+   SPAN, vpick          which LANES of SPAN neighbours: v_load_pick(u) takes them from the rising numbers u,
+                        less the first; where SPAN is LANES, all of them as they are
+   v_pick(p, i)         the lanes p[i]
+   MAP_ROWS, MAP_VECS   the largest tile of accumulators next to what v_pick needs
+   list_bits(u, n, b)   the numbers n + i of the bits i of b that are 1, to u, which has room for 32; how many
+   list_window(u, p, n) how many of LANES rising numbers are less than SPAN above the first; n + lane of each to p
    v_store_bits(p, m)   TILE_VECS masks as TILE_VECS * LANES bits, first lane lowest
    v_store_bits_small(p, m) SMALL_VECS masks, likewise */
 #ifndef FOLDLINE_SIMD_H
@@ -31,6 +37,9 @@
 #include <immintrin.h>
 #define TILE_ROWS 6
 #define TILE_VECS 4
+#define MAP_ROWS 10
+#define MAP_VECS 2
+#define V_NUMBERS _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
 #if FL_REAL_BITS == 32
 #define LANES 16
 typedef __m512 vec;
@@ -39,6 +48,16 @@ typedef __mmask16 vmask;
 #define V_ZIP_LO _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
 #define V_ZIP_HI _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 INLINE vmask v_positive(vec z) { return _mm512_cmp_ps_mask(z, _mm512_setzero_ps(), _CMP_GT_OQ); }
+INLINE __m512i v_load_pick(const uint32_t *u)
+{
+    return _mm512_sub_epi32(_mm512_loadu_si512(u), _mm512_set1_epi32((int)u[0]));
+}
+INLINE size_t list_window(const uint32_t *u, uint32_t *places, uint32_t first)
+{
+    const __mmask16 inside = _mm512_cmplt_epu32_mask(v_load_pick(u), _mm512_set1_epi32(2 * LANES));
+    _mm512_storeu_si512(places, _mm512_add_epi32(V_NUMBERS, _mm512_set1_epi32((int)first)));
+    return (size_t)__builtin_popcount(inside);
+}
 #else
 #define LANES 8
 typedef __m512d vec;
@@ -47,7 +66,30 @@ typedef __mmask8 vmask;
 #define V_ZIP_LO _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11)
 #define V_ZIP_HI _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15)
 INLINE vmask v_positive(vec z) { return _mm512_cmp_pd_mask(z, _mm512_setzero_pd(), _CMP_GT_OQ); }
+INLINE __m512i v_load_pick(const uint32_t *u)
+{
+    const __m256i first = _mm256_set1_epi32((int)u[0]);
+    return _mm512_cvtepu32_epi64(_mm256_sub_epi32(_mm256_loadu_si256((const __m256i *)u), first));
+}
+INLINE size_t list_window(const uint32_t *u, uint32_t *places, uint32_t first)
+{
+    const __mmask8 inside = _mm512_cmplt_epu64_mask(v_load_pick(u), _mm512_set1_epi64(2 * LANES));
+    const __m512i p = _mm512_add_epi32(V_NUMBERS, _mm512_set1_epi32((int)first));
+    _mm256_storeu_si256((__m256i *)places, _mm512_castsi512_si256(p));
+    return (size_t)__builtin_popcount(inside);
+}
 #endif
+#define SPAN (2 * LANES)
+typedef __m512i vpick;
+INLINE size_t list_bits(uint32_t *u, size_t first, uint32_t bits)
+{
+    const __m512i low = _mm512_add_epi32(V_NUMBERS, _mm512_set1_epi32((int)first));
+    const size_t n_low = (size_t)__builtin_popcount(bits & 0xffff);
+    _mm512_storeu_si512(u, _mm512_maskz_compress_epi32((__mmask16)bits, low));
+    _mm512_storeu_si512(u + n_low, _mm512_maskz_compress_epi32((__mmask16)(bits >> 16),
+                                                               _mm512_add_epi32(low, _mm512_set1_epi32(16))));
+    return n_low + (size_t)__builtin_popcount(bits >> 16);
+}
 INLINE vec v_load(const real *p) { return V(loadu)(p); }
 INLINE void v_store(real *p, vec a) { V(storeu)(p, a); }
 INLINE vec v_set1(real a) { return V(set1)(a); }
@@ -56,6 +98,7 @@ INLINE vec v_relu(vec z) { return V(max)(V(setzero)(), z); }
 INLINE vec v_select(vmask m, vec a, vec b) { return V(mask_blend)(m, b, a); }
 INLINE vec v_zip_lo(vec a, vec b) { return V(permutex2var)(a, V_ZIP_LO, b); }
 INLINE vec v_zip_hi(vec a, vec b) { return V(permutex2var)(a, V_ZIP_HI, b); }
+INLINE vec v_pick(const real *p, vpick i) { return V(permutex2var)(v_load(p), i, v_load(p + LANES)); }
 #if FL_REAL_BITS == 32
 /* The masks meet in mask registers: four narrow stores cost more than three kunpck. */
 INLINE void v_store_bits(uint8_t *p, const vmask *m)
@@ -78,6 +121,8 @@ INLINE uint32_t v_bits(vmask m) { return m; }
 #include <immintrin.h>
 #define TILE_ROWS 6
 #define TILE_VECS 2
+#define MAP_ROWS 5
+#define MAP_VECS 2
 #if FL_REAL_BITS == 32
 #define LANES 8
 typedef __m256 vec;
@@ -105,6 +150,8 @@ INLINE uint32_t v_bits(vmask m) { return (uint32_t)V(movemask)(m); }
 #include <arm_neon.h>
 #define TILE_ROWS 6
 #define TILE_VECS 4
+#define MAP_ROWS 10
+#define MAP_VECS 2
 #if FL_REAL_BITS == 32
 #define LANES 4
 typedef float32x4_t vec;
@@ -142,11 +189,15 @@ INLINE vec v_zip_hi(vec a, vec b) { return V(zip2)(a, b); }
 #define LANES 8
 #define TILE_ROWS 4
 #define TILE_VECS 1
+#define MAP_ROWS 5
+#define MAP_VECS 1
 typedef int32_t lane_bits;
 #else
 #define LANES 4
 #define TILE_ROWS 2
 #define TILE_VECS 2
+#define MAP_ROWS 5
+#define MAP_VECS 1
 typedef int64_t lane_bits;
 #endif
 typedef real vec __attribute__((vector_size(LANES * sizeof(real))));
@@ -175,6 +226,25 @@ INLINE vec v_zip_hi(vec a, vec b)
     vec c;
     UNROLL for (int i = 0; i < LANES; i++) c[i] = i % 2 ? b[(LANES + i) / 2] : a[(LANES + i) / 2];
     return c;
+}
+#endif
+
+#if !defined(SPAN)
+#define SPAN LANES
+typedef int vpick;
+INLINE vpick v_load_pick(const uint32_t *u) { return (void)u, 0; }
+INLINE vec v_pick(const real *p, vpick i) { return (void)i, v_load(p); }
+INLINE size_t list_window(const uint32_t *u, uint32_t *places, uint32_t first)
+{
+    size_t n = 0;
+    for (; n < LANES && u[n] - u[0] < SPAN; n++) places[n] = first + u[n] - u[0];
+    return n;
+}
+INLINE size_t list_bits(uint32_t *u, size_t first, uint32_t bits)
+{
+    size_t n = 0;
+    for (; bits; bits &= bits - 1) u[n++] = (uint32_t)first + (uint32_t)__builtin_ctz(bits);
+    return n;
 }
 #endif
 

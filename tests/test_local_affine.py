@@ -21,6 +21,9 @@ SHAPES = [
     (50, 12, 20, 10),
     (2, 64, 65, 1),
     (1, 9, 99),
+    (16, 9, 12),
+    (32, 40, 33, 5),
+    (4, 150, 90, 11),
 ]
 every_shape = pytest.mark.parametrize("widths", SHAPES, ids=lambda w: "-".join(map(str, w)))
 NORMS = {"inf": np.inf, "1": 1, "2": 2}
@@ -69,6 +72,16 @@ def test_maps_of_any_network_are_within_the_derived_bound(widths, seed, dtype, s
     points = random_points(seed, 4, widths[0], dtype)
     right = (fl.Network(*network).patterns(points) == reference.patterns(*network, points)).all(axis=1)
     assert_maps_are_right(network, points[right])
+
+
+@pytest.mark.parametrize("shift", [-3, -1, 3])
+def test_maps_are_right_where_few_or_most_units_are_active(shift, dtype):
+    layers, slopes = random_network(92, (3, 70, 70, 4), dtype, slopes=0)
+    layers = [*((w, b + np.asarray(shift, dtype)) for w, b in layers[:-1]), layers[-1]]
+    points = certain_points((layers, slopes), 6, 93)
+    active = fl.unpack_patterns(fl.Network(layers, slopes).patterns(points), 140).mean()
+    assert active < 0.3 if shift < 0 else active > 0.7
+    assert_maps_are_right((layers, slopes), points)
 
 
 @pytest.mark.parametrize("known", networks.KNOWN, ids=lambda k: k.name)
