@@ -9,6 +9,7 @@ import networks
 import numpy as np
 import pytest
 import reference
+from foldline._core import PatternSet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import SIZES, random_network, random_points
@@ -67,6 +68,38 @@ def test_the_table_grows(dtype):
     count = fl.count_patterns(net, points)
     assert_counted(count, net.patterns(points))
     assert count.distinct > 39_000
+
+
+@pytest.mark.parametrize("n_bytes", [*range(1, 20), 38])
+def test_sets_of_rows_of_any_length_count_and_merge(n_bytes):
+    # Of each byte few values, so that rows come once, twice and often, within a set and in both.
+    rng = np.random.default_rng(84)
+    values = rng.integers(0, 3, (12_000, n_bytes), np.uint8) * np.uint8(127)
+    values[:, 3:] = values[:, :1]
+    rows = np.concatenate([values[:9000], values[:3000], np.zeros((5, n_bytes), np.uint8)])
+    if n_bytes >= 8:
+        rows[:, 4:8] = np.arange(len(rows), dtype="<u4").view(np.uint8).reshape(-1, 4)
+        rows[9000:12_000] = rows[:3000]
+    for cut in (0, 1, 5000, len(rows)):
+        whole, part = PatternSet(), PatternSet()
+        whole.add(rows[:cut])
+        part.add(rows[cut:])
+        whole.merge(part)
+        for again in (rows[:0], rows[:4000]):
+            whole.add(again)
+            seen = Counter(map(bytes, np.concatenate([rows, again])))
+            assert whole.distinct == len(seen)
+            assert whole.singletons == sum(times == 1 for times in seen.values())
+
+
+def test_every_byte_is_a_pattern_of_its_own():
+    rows = np.arange(256, dtype=np.uint8)[:, None]
+    counted = PatternSet()
+    counted.add(rows)
+    assert (counted.distinct, counted.singletons) == (256, 256)
+    for n_again in (1, 255, 256):
+        counted.add(rows[:n_again])
+        assert (counted.distinct, counted.singletons) == (256, 256 - n_again)
 
 
 def test_points_without_folds_have_one_pattern():

@@ -324,8 +324,8 @@ def _refuse_nonfinite(points, first_row=0):
         if not finite.all():
             row, column = (int(i) for i in np.argwhere(~finite)[0])
             raise ValueError(
-                f"points has {points[start + row, column]} in row {first_row + start + row}, column {column}; "
-                "wanted finite values (or allow_nonfinite=True)"
+                f"points has {points[start + row, column]} in row {first_row + start + row}, "
+                f"column {column}; wanted finite values (or allow_nonfinite=True)"
             )
 
 
