@@ -1,13 +1,23 @@
 """foldline takes continuous piecewise-linear (ReLU) networks apart."""
 
 from .config import __version__, show_config
+from .domains import Ball, Box, Plane, Polytope, Segment, Space
 from .errors import FormatError, UnsupportedModelError
 from .evaluation import linear_radius, unpack_patterns
 from .formats import from_onnx, from_sklearn, from_torch, load
 from .network import Network
+from .regions import RegionCount, count_regions
 from .sampling import PatternCount, count_patterns
 
 __all__ = [
+    "count_regions",
+    "Space",
+    "Segment",
+    "RegionCount",
+    "Polytope",
+    "Plane",
+    "Box",
+    "Ball",
     "FormatError",
     "Network",
     "PatternCount",
