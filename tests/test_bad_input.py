@@ -293,11 +293,14 @@ def test_an_error_of_the_callers_own_iterable_comes_through(net, dtype):
 def test_a_misspelt_instruction_set_is_a_loud_error_that_lists_the_names(name, run_python):
     names = run_python("from foldline import _core; print(*_core.isa_available())").stdout.split()
     assert "baseline" in names
-    failed = run_python("import foldline; print('imported')", isa=name)
+    failed = run_python("import foldline as fl; fl.Network([([[1.0]], None)]); print('built')", isa=name)
     assert failed.returncode != 0
-    assert "imported" not in failed.stdout
+    assert "built" not in failed.stdout
     message = failed.stderr.strip().splitlines()[-1]
     assert re.match(r"(ValueError|ImportError)\b", message), failed.stderr
     assert "FOLDLINE_ISA" in message
     assert name in message or ascii(name)[1:-1] in message
     assert all(known in message for known in names)
+    failed = run_python("import sys, foldline.cli; sys.exit(foldline.cli.main(['demo']))", isa=name)
+    assert failed.returncode == 2
+    assert failed.stderr.startswith("foldline: ") and failed.stderr.count("\n") == 1

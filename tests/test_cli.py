@@ -284,6 +284,30 @@ def test_count_leaves_out_points_whose_pattern_is_not_certain(capsys, tmp_path):
     assert "Left out: 1 of the points" in capsys.readouterr().out
 
 
+def test_count_exact_counts_the_regions_of_a_box(capsys, tmp_path):
+    path = tmp_path / "cross.npz"
+    net = fl.Network([([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], [0, 0, -2.0]), ([[1.0, 1.0, 1.0]], None)])
+    net.save(path)
+    facts = document(capsys, "count", path, "--exact")
+    assert (facts["count"], facts["status"], facts["certified"]) == (4, "complete", "exact")
+    assert facts["digest"] == net.digest
+    assert document(capsys, "count", path, "--exact", "--low", "1,-1", "--high", "4,1")["count"] == 4
+    assert document(capsys, "count", path, "--exact", "--kind", "affine", "--high", "3,1")["count"] == 6
+    assert run("count", path, "--exact") == 0
+    assert capsys.readouterr().out == "4 activation regions, proved in exact arithmetic.\n"
+
+
+def test_count_exact_says_when_a_limit_ended_it_and_takes_no_points(capsys, tmp_path):
+    path = tmp_path / "cross.npz"
+    fl.Network([([[1.0, 0.0], [0.0, 1.0]], None), ([[1.0, 1.0]], None)]).save(path)
+    assert run("count", path, "--exact", "--max-regions", 3) == 3
+    assert "3 activation regions, a proved lower bound" in capsys.readouterr().out
+    assert run("count", path, "--exact", "--random", 10) == 2
+    assert "it takes no points" in capsys.readouterr().err
+    assert run("count", path, "--exact", "--low", "0,0,0") == 2
+    assert "wanted (2,)" in capsys.readouterr().err
+
+
 # bench
 
 

@@ -5,11 +5,14 @@ from .domains import Ball, Box, Plane, Polytope, Segment, Space
 from .errors import FormatError, UnsupportedModelError
 from .evaluation import linear_radius, unpack_patterns
 from .formats import from_onnx, from_sklearn, from_torch, load
+from .knots import Knots, knots
 from .network import Network
 from .regions import RegionCount, count_regions
 from .sampling import PatternCount, count_patterns
 
 __all__ = [
+    "Knots",
+    "knots",
     "count_regions",
     "Space",
     "Segment",

@@ -267,6 +267,3 @@ cdef class PatternSet:
     @property
     def singletons(self):
         return fl_pattern_set_singletons(self.set)
-
-
-isa_in_use()    # a misspelt FOLDLINE_ISA is an error at import

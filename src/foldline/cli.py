@@ -167,6 +167,34 @@ def _patterns(args):
 
 def _count(args):
     net = fl.load(args.model, drop_final=args.drop_final)
+    return _count_exactly(args, net) if args.exact else _count_sampled(args, net)
+
+
+def _count_exactly(args, net):
+    if args.points is not None or args.random is not None:
+        raise ValueError("--exact counts the regions of the box --low to --high; it takes no points")
+    box = fl.Box(*(value[0] if len(value) == 1 else value for value in (args.low, args.high)), n_in=net.n_in)
+    with _Progress("counting") as progress:
+        limits = {"max_regions": args.max_regions, "time_limit": args.time_limit}
+        found = fl.count_regions(net, box, kind=args.kind, **limits, progress=progress.count)
+    complete = found.status == "complete"
+    facts = {
+        "model": args.model,
+        "low": box.low,
+        "high": box.high,
+        "kind": found.kind,
+        "count": found.count,
+        "status": found.status,
+        "certified": found.certified,
+        "stats": found.stats,
+        "digest": found.digest,
+    }
+    how = "proved in exact arithmetic" if complete else "a proved lower bound: a limit ended the count"
+    text = f"{found.count:,} {found.kind} regions, {how}."
+    return facts, text, DONE if complete else LIMIT
+
+
+def _count_sampled(args, net):
     points = _read_points(args, net)
     certain = np.ones(len(points), bool)
     with _Progress("counting") as progress:
@@ -426,12 +454,15 @@ class _Progress:
     PATIENCE = 2.0
 
     def __init__(self, what):
-        self._what, self._fraction = what, None
+        self._what, self._so_far = what, ""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._show, daemon=True)
 
     def __call__(self, fraction):
-        self._fraction = fraction
+        self._so_far = f" {fraction:.0%}"
+
+    def count(self, n):
+        self._so_far = f", {n:,} so far"
 
     def __enter__(self):
         if sys.stderr is not None and sys.stderr.isatty():
@@ -446,8 +477,7 @@ class _Progress:
     def _show(self):
         begin, width, pause = time.monotonic(), 0, self.PATIENCE
         while not self._over.wait(pause):
-            part = "" if self._fraction is None else f" {self._fraction:.0%}"
-            line = f"{self._what}{part}, {time.monotonic() - begin:.0f} s"
+            line = f"{self._what}{self._so_far}, {time.monotonic() - begin:.0f} s"
             print(f"\r{line:<{width}}", end="", file=sys.stderr, flush=True)
             width, pause = len(line), 0.5
         if width:
@@ -550,6 +580,13 @@ def _parser():
             help=".npy, or comma-separated text (default: text to stdout)",
         )
 
+    def add_exact(sub):
+        add = sub.add_argument
+        add("--exact", action="store_true", help="count the regions of the box --low to --high, with proof")
+        add("--kind", choices=("activation", "linear", "affine"), default="activation", help="of regions")
+        add("--max-regions", metavar="N", type=_positive, help="stop after N activation regions")
+        add("--time-limit", metavar="SECONDS", type=_duration, help="stop after this long")
+
     command("demo", _demo, "two neurons by hand, and a real network on a million points")
     model_command("info", _info, "what a model is: shape, folds, parameters, digest, import check")
     add_output(points_command("eval", _eval, "outputs of a model, one row a point"))
@@ -561,9 +598,7 @@ def _parser():
     sub.add_argument(
         "--unpack", action="store_true", help="one 0 or 1 a neuron instead of packed bytes"
     )
-    points_command(
-        "count", _count, "distinct patterns in a sample: a lower bound on the number of regions"
-    )
+    add_exact(points_command("count", _count, "patterns in a sample or, with --exact, regions of a box"))
     sub = model_command(
         "bench", _bench, "foldline beside NumPy, torch and onnxruntime on your model"
     )

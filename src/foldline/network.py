@@ -89,6 +89,45 @@ class Network:
         for name, value in fields.items():
             object.__setattr__(self, name, value)
 
+    @classmethod
+    def from_knots(cls, x, y):
+        """The network of one input that interpolates points linearly, as ``numpy.interp`` does.
+
+        Parameters
+        ----------
+        x : array_like, shape (n_knots,), increasing
+        y : array_like, shape (n_knots,) or (n_knots, n_out)
+
+        Returns
+        -------
+        Network
+            float64: ``y[0] + sum over i of c[i] relu(x - x[i])`` with the changes ``c`` of the slope;
+            constant before the first and after the last knot. Values at the knots are off by the
+            rounding of this sum.
+
+        Examples
+        --------
+        >>> import foldline as fl
+        >>> hat = fl.Network.from_knots([0, 1, 2], [0, 1, 0])
+        >>> hat([[-1], [0.5], [1.75], [3]]).ravel()
+        array([0.  , 0.5 , 0.25, 0.  ])
+        """
+        x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        columns = y[:, None] if y.ndim == 1 else y
+        if x.ndim != 1 or not len(x) or columns.ndim != 2 or len(columns) != len(x):
+            raise ValueError(
+                f"x has shape {x.shape}, y {y.shape}; wanted (n_knots,), and (n_knots,) or (n_knots, n_out)"
+            )
+        if not (np.isfinite(x).all() and np.isfinite(columns).all()):
+            raise ValueError("x or y has NaN or infinity; wanted finite values")
+        if not (np.diff(x) > 0).all():
+            i = int(np.flatnonzero(~(np.diff(x) > 0))[0])
+            raise ValueError(f"x[{i}] is {x[i]}, x[{i + 1}] is {x[i + 1]}; wanted increasing values")
+        slopes = np.diff(columns, axis=0) / np.diff(x)[:, None]
+        flat = np.zeros((1, columns.shape[1]))
+        changes = np.diff(np.concatenate([flat, slopes, flat]), axis=0)
+        return cls([(np.ones((len(x), 1)), -x), (changes.T, columns[0])])
+
     @property
     def n_in(self):
         return self.weights[0].shape[1]

@@ -52,7 +52,7 @@ class RegionCount:
         )
 
 
-def count_regions(net, domain, *, kind="activation", max_regions=None, time_limit=None):
+def count_regions(net, domain, *, kind="activation", max_regions=None, time_limit=None, progress=None):
     """Count the regions of a network on a domain, exactly.
 
     Parameters
@@ -67,6 +67,8 @@ def count_regions(net, domain, *, kind="activation", max_regions=None, time_limi
         Stop after this many activation regions. A run that is stopped says so.
     time_limit : float, optional
         Stop after this many seconds.
+    progress : callable, optional
+        Called with the number of activation regions found so far, now and then.
 
     Returns
     -------
@@ -113,6 +115,8 @@ def count_regions(net, domain, *, kind="activation", max_regions=None, time_limi
         n += 1
         if merger:
             merger.add(cell, forms)
+        if progress and n % 256 == 0:
+            progress(n)
         if time_limit is not None and time.monotonic() - start > time_limit:
             status = "limit"
             break
