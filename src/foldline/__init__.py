@@ -11,30 +11,39 @@ from .regions import RegionCount, Regions, count_regions, iter_regions, regions
 from .sampling import PatternCount, count_patterns
 
 __all__ = [
-    "Regions",
-    "iter_regions",
-    "regions",
-    "Knots",
-    "knots",
-    "count_regions",
-    "Space",
-    "Segment",
-    "RegionCount",
-    "Polytope",
-    "Plane",
-    "Box",
     "Ball",
+    "Box",
     "FormatError",
+    "Knots",
     "Network",
     "PatternCount",
+    "Plane",
+    "Polytope",
+    "RegionCount",
+    "Regions",
+    "Segment",
+    "Space",
     "UnsupportedModelError",
     "__version__",
     "count_patterns",
+    "count_regions",
     "from_onnx",
     "from_sklearn",
     "from_torch",
+    "iter_regions",
+    "knots",
     "linear_radius",
     "load",
+    "plot",
+    "regions",
     "show_config",
     "unpack_patterns",
 ]
+
+
+def __getattr__(name):
+    if name == "plot":  # imported when used
+        import importlib
+
+        return importlib.import_module("foldline.plot")
+    raise AttributeError(f"module 'foldline' has no attribute {name!r}")

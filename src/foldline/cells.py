@@ -9,19 +9,24 @@ positive factor changes no sign.
 """
 
 from math import factorial, gcd
-from typing import NamedTuple
 
 import numpy as np
 
 __all__ = ["Cell", "ExactChain", "iter_cells"]
 
 
-class Cell(NamedTuple):
-    """A full-dimensional cell: of a prefix of the neurons, or of all of them."""
+class Cell:
+    """A full-dimensional cell: of a prefix of the neurons, or of all of them.
 
-    vertices: tuple  # of homogeneous coordinates (u_1, ..., u_d, w), w > 0, in lowest terms
-    facets: tuple  # of bit sets, one a vertex: facet i has bit i
-    n_facets: int  # facets that were ever met on the way here
+    vertices: tuple of homogeneous coordinates (u_1, ..., u_d, w), w > 0, in lowest terms.
+    facets: tuple of bit sets, one a vertex: bit i is set where it lies on facet i.
+    n_facets: facets that were ever met on the way here.
+    """
+
+    __slots__ = ("facets", "n_facets", "vertices")
+
+    def __init__(self, vertices, facets, n_facets):
+        self.vertices, self.facets, self.n_facets = vertices, facets, n_facets
 
 
 class ExactChain:

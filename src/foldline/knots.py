@@ -1,6 +1,6 @@
 """Where segments cross the folds of a network, exactly."""
 
-from fractions import Fraction
+import math
 
 import numpy as np
 
@@ -114,14 +114,17 @@ def knots(net, start, stop):
 def _crossings(net, segment):
     """Rows (t, neuron, slope before, slope after, whether the map changes) of one segment."""
     chain = cells.ExactChain(net, segment)
-    pieces = []
-    for bits, cell, forms in cells.iter_cells(chain):
-        left = min(Fraction(u, w) for u, w in cell.vertices)
-        pieces.append((left, np.array(bits, bool), forms))
-    pieces.sort(key=lambda piece: piece[0])
-    scale = Fraction(2) ** chain.exponent
-    for (_, bits, forms), (t, next_bits, next_forms) in zip(pieces, pieces[1:]):
-        slopes = [[float(m * scale) for m in f[:, 0]] for f in (forms, next_forms)]
+    pieces = list(cells.iter_cells(chain))
+    denominator = math.lcm(*(w for _, cell, _ in pieces for _, w in cell.vertices))
+
+    def left(piece):
+        return min(u * (denominator // w) for u, w in piece[1].vertices)
+
+    pieces.sort(key=left)
+    one = 2**-chain.exponent  # integers are divided with one rounding
+    for (bits, _, forms), piece in zip(pieces, pieces[1:]):
+        next_bits, _, next_forms = piece
+        slopes = [[m / one for m in f[:, 0]] for f in (forms, next_forms)]
         is_knot = bool((forms[:, 0] != next_forms[:, 0]).any())
-        for neuron in np.flatnonzero(bits != next_bits):
-            yield float(t), int(neuron), *slopes, is_knot
+        for neuron in np.flatnonzero(np.array(bits) != np.array(next_bits)):
+            yield left(piece) / denominator, int(neuron), *slopes, is_knot

@@ -1,6 +1,5 @@
 """The network: an immutable chain of affine maps and per-neuron folds."""
 
-import hashlib
 import numbers
 
 import numpy as np
@@ -305,6 +304,8 @@ def _slope_array(activation, width, layer, dtype):
 
 
 def _digest(dtype, weights, biases, slopes):
+    import hashlib  # when used: loading OpenSSL is a tenth of numpy's import
+
     digest = hashlib.sha256(f"foldline network {dtype.name}".encode())
     for array in (*weights, *biases, *slopes):
         digest.update(repr(array.shape).encode())

@@ -2,7 +2,6 @@
 
 import math
 import time
-from fractions import Fraction
 
 import numpy as np
 
@@ -183,6 +182,8 @@ class Regions:
 
     Attributes
     ----------
+    net, domain : Network and domain
+        What was asked about.
     status : str
         "complete", or "limit" where `max_regions` ended the run.
     patterns : ndarray of uint8, shape (n_regions, ceil(n_neurons / 8))
@@ -201,11 +202,11 @@ class Regions:
 
     __slots__ = (
         "A",
-        "_domain",
-        "_net",
         "b",
+        "domain",
         "interior_points",
         "neighbours",
+        "net",
         "patterns",
         "status",
         "vertices",
@@ -215,20 +216,20 @@ class Regions:
     def __init__(self, net, domain, status, rows, neighbours, chain):
         d = domain.dimension
         bits = np.array([row.bits for row in rows], bool).reshape(len(rows), net.n_neurons)
-        scale = Fraction(2) ** chain.exponent
-        maps = np.array([[[float(m * scale) for m in f] for f in row.forms] for row in rows])
+        one = 2**-chain.exponent  # integers are divided with one rounding
+        maps = np.array([[[m / one for m in f] for f in row.forms] for row in rows])
         maps = maps.reshape(len(rows), net.n_out, d + 1)
         values = {
             "patterns": np.packbits(bits, axis=1, bitorder="little"),
             "A": maps[:, :, :d].copy(),
             "b": maps[:, :, d].copy(),
-            "interior_points": np.array([_mean(row.vertices) for row in rows]).reshape(len(rows), d),
-            "vertices": tuple(_in_order(row.vertices) for row in rows),
+            "interior_points": np.array([row.mean for row in rows]).reshape(len(rows), d),
+            "vertices": tuple(row.corners for row in rows),
             "volumes": np.array([row.volume for row in rows], float),
             "neighbours": np.array(sorted(neighbours), np.int64).reshape(-1, 2),
             "status": status,
-            "_net": net,
-            "_domain": domain,
+            "net": net,
+            "domain": domain,
         }
         for name, value in values.items():
             if isinstance(value, np.ndarray):
@@ -242,7 +243,7 @@ class Regions:
         return len(self.patterns)
 
     def __repr__(self):
-        return f"Regions({len(self):,} of {self._net!r} on {self._domain!r}, {self.status})"
+        return f"Regions({len(self):,} of {self.net!r} on {self.domain!r}, {self.status})"
 
     def region_of(self, points):
         """The row of each point of the input space, by its exact pattern; -1: not among these regions.
@@ -258,7 +259,7 @@ class Regions:
             Whether a point lies in the domain is not looked at.
         """
         rows = {pattern.tobytes(): i for i, pattern in enumerate(self.patterns)}
-        found = self._net.patterns(points, exact=True)
+        found = self.net.patterns(points, exact=True)
         return np.array([rows.get(pattern.tobytes(), -1) for pattern in found], np.int64)
 
 
@@ -316,14 +317,17 @@ def iter_regions(net, domain, *, chunk=65536, max_regions=None):
 
 
 class _Row:
-    """What is kept of a cell: its bits, map, corners as ratios, and volume."""
+    """What is kept of a cell: its bits, map, corners, their mean, and its volume."""
 
-    __slots__ = ("bits", "forms", "vertices", "volume")
+    __slots__ = ("bits", "corners", "forms", "mean", "volume")
 
     def __init__(self, bits, cell, forms, facets):
         self.bits, self.forms = bits, forms
-        self.vertices = [[Fraction(u, v[-1]) for u in v[:-1]] for v in cell.vertices]
-        self.volume = float(_volume(frozenset(cell.vertices), facets, len(self.vertices[0])))
+        self.corners = _in_order([[u / v[-1] for u in v[:-1]] for v in cell.vertices])
+        denominator = math.lcm(*(v[-1] for v in cell.vertices))
+        scaled = [[u * (denominator // v[-1]) for u in v[:-1]] for v in cell.vertices]
+        self.mean = [sum(values) / (denominator * len(scaled)) for values in zip(*scaled)]
+        self.volume = _volume(frozenset(cell.vertices), facets, denominator)
 
 
 def _chunks(net, domain, max_regions, chunk):
@@ -355,16 +359,17 @@ def _filled_chunks(net, domain, chain, max_regions, chunk):
     yield Regions(net, domain, status, rows, neighbours, chain)
 
 
-def _volume(vertices, facets, d):
-    """The volume of a polytope, by the divergence of cones: each facet's pyramid over one vertex.
+def _volume(vertices, facets, denominator):
+    """The volume of a polytope whose vertices are homogeneous integers, w dividing `denominator`.
 
-    A pyramid's base is cut into simplices in the same way (Cohen and Hickey, 1979).
+    Cut into pyramids over one vertex, and their bases likewise (Cohen and Hickey, 1979); a simplex has
+    |det(vertices)| / (d! product of their w).
     """
-    total = Fraction(0)
+    d = len(next(iter(vertices))) - 1
+    whole, total = denominator ** (d + 1), 0
     for simplex in _simplices(vertices, facets, d):
-        corner, *others = [[Fraction(u, v[-1]) for u in v[:-1]] for v in simplex]
-        total += abs(_determinant([[a - b for a, b in zip(v, corner)] for v in others]))
-    return total / math.factorial(d)
+        total += abs(_determinant(simplex)) * (whole // math.prod(v[-1] for v in simplex))
+    return total / (math.factorial(d) * whole)
 
 
 def _simplices(vertices, facets, d):
@@ -383,26 +388,24 @@ def _simplices(vertices, facets, d):
 
 
 def _determinant(rows):
-    rows, result = [list(row) for row in rows], Fraction(1)
-    for i in range(len(rows)):
+    """Of integers, by elimination without fractions (Bareiss, 1968)."""
+    rows, sign, before = [list(row) for row in rows], 1, 1
+    for i in range(len(rows) - 1):
         pivot = next((k for k in range(i, len(rows)) if rows[k][i]), None)
         if pivot is None:
-            return Fraction(0)
+            return 0
         if pivot != i:
-            rows[i], rows[pivot], result = rows[pivot], rows[i], -result
-        result *= rows[i][i]
+            rows[i], rows[pivot], sign = rows[pivot], rows[i], -sign
+        top = rows[i]
         for k in range(i + 1, len(rows)):
-            factor = rows[k][i] / rows[i][i]
-            rows[k] = [a - factor * b for a, b in zip(rows[k], rows[i])]
-    return result
+            factor = rows[k][i]
+            rows[k] = [(top[i] * a - factor * b) // before for a, b in zip(rows[k], top)]
+        before = top[i]
+    return sign * rows[-1][-1]
 
 
-def _mean(vertices):
-    return [float(sum(values) / len(vertices)) for values in zip(*vertices)]
-
-
-def _in_order(vertices):
-    corners = np.array([[float(x) for x in v] for v in vertices])
+def _in_order(corners):
+    corners = np.array(corners)
     if corners.shape[1] == 2:
         x, y = (corners - corners.mean(axis=0)).T
         corners = corners[np.argsort(np.arctan2(y, x))]
