@@ -19,6 +19,8 @@ typedef enum {
     FL_NO_MEMORY,
     FL_NONFINITE,   /* a point has NaN or infinity; results of the call are incomplete */
     FL_UNKNOWN_ISA, /* no such instruction set, or this processor lacks it */
+    FL_UNDECIDED,   /* doubles do not decide this; exact arithmetic does */
+    FL_UNKNOWN_ENGINE,
     FL_STATUS_COUNT
 } fl_status;
 
@@ -88,5 +90,65 @@ fl_status fl_pattern_set_add(fl_pattern_set *set, const uint8_t *patterns, size_
 fl_status fl_pattern_set_merge(fl_pattern_set *set, const fl_pattern_set *other);
 size_t fl_pattern_set_distinct(const fl_pattern_set *set);
 size_t fl_pattern_set_singletons(const fl_pattern_set *set);  /* patterns seen exactly once */
+
+/* The activation regions, "cells", of a network on a bounded domain. u are the domain's own coordinates. */
+typedef struct {
+    size_t d, n_inputs;
+    const double *inputs;        /* [n_inputs][d + 1]: the network's inputs are these forms of (u, 1), */
+    const double *input_errors;  /* [n_inputs]: off by at most this in the domain */
+    const double *one;           /* [d + 1]: the form that biases multiply; (0, ..., 0, 1) as a rule */
+    const double *reach;         /* [d]: |u_k| <= reach_k in the domain */
+    size_t n_half_spaces;
+    const double *half_spaces;   /* [n_half_spaces][d + 1]: forms, exact, positive inside the domain */
+    size_t n_vertices;           /* 0: not known, or some vertex lies on more than d half-spaces */
+    const double *vertices;      /* [n_vertices][d], rounded; in the plane counterclockwise */
+    const uint32_t *facets;      /* [n_vertices][d]: the half-spaces each lies on, rising */
+} fl_cell_domain;
+
+typedef struct {
+    uint64_t most_cells;
+    double seconds;
+} fl_cell_limits;
+
+/* Subtrees that were not walked: the cells whose patterns begin with these bits. */
+typedef struct {
+    size_t n, capacity, n_bytes;
+    uint8_t *bits;               /* [n][n_bytes] */
+    size_t *lengths;             /* [n] */
+    uint8_t *ties;               /* [n]: 1 where exact arithmetic is needed, 0 where a limit was met */
+} fl_cell_opens;
+
+/* A row a cell, in the order of their patterns read as words, inactive before active. */
+typedef struct {
+    size_t n, n_vertices, n_facets, capacity, vertex_capacity, facet_capacity, d, n_bytes;
+    uint8_t *patterns;           /* [n][n_bytes] */
+    double *points;              /* [n][d]: inside, proved */
+    size_t *vertex_ends, *facet_ends;   /* [n] */
+    double *vertices;            /* [n_vertices][d]: in the plane counterclockwise */
+    int64_t *facets;             /* [n_facets]: the neuron, or -1 - i for half-space i of the domain */
+} fl_cell_rows;
+
+typedef struct {
+    uint64_t n_cells, n_decisions, n_cuts;
+    double smallest_margin;      /* the nearest to zero that the extreme of a neuron on a cell came */
+} fl_cell_stats;
+
+typedef struct fl_cells fl_cells;
+
+/* As fl_network_new_f64. Everything is copied. FL_UNDECIDED: numbers too large. */
+fl_status fl_cells_new(size_t n_layers, const size_t *widths, const double *const *weights,
+                       const double *const *biases, const double *const *slopes, const fl_cell_domain *domain,
+                       const char *isa, fl_cells **cells);
+void fl_cells_free(fl_cells *cells);
+
+/* Walks below the first n_prefix bits of `prefix`, in the order of the patterns. engine: "plane",
+   "vertices" or "lp". Every cell that is counted exists, and every cell below the prefix is counted or
+   lies below one of the `opens`, which are appended. rows may be NULL. After FL_NO_MEMORY nothing of it
+   holds. FL_UNDECIDED: the engine cannot keep this domain. */
+fl_status fl_cells_walk(const fl_cells *cells, const char *engine, const uint8_t *prefix, size_t n_prefix,
+                        const fl_cell_limits *limits, fl_cell_rows *rows, fl_cell_opens *opens,
+                        fl_cell_stats *stats);
+void fl_cell_opens_free(fl_cell_opens *opens);
+void fl_cell_rows_free(fl_cell_rows *rows);
 
 #endif

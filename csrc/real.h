@@ -4,6 +4,10 @@
 #ifndef FOLDLINE_REAL_H
 #define FOLDLINE_REAL_H
 
+/* The kernels of the walk through cells know doubles only. */
+#define FL_CELL_TABLE(isa) FL_CELL_TABLE_(isa)
+#define FL_CELL_TABLE_(isa) fl_cell_kernels_##isa
+
 #include <float.h>
 
 #if FL_REAL_BITS == 32

@@ -8,6 +8,9 @@
    v_positive(z)        z > 0, false for NaN
    v_relu(z)            z, but 0 where z < 0; NaN and -0 stay
    v_select(m, a, b)    a where m holds, else b
+   v_min v_max          b where a or b is NaN
+   v_at_most(a, b)      a <= b, false for NaN
+   v_bits(m), v_mask(b) a truth value for each lane as bits, first lane lowest, and back
    v_zip_lo, v_zip_hi   the lower, upper half of a0 b0 a1 b1 ...
    SPAN, vpick          which LANES of SPAN neighbours: v_load_pick(u) takes them from the rising numbers u,
                         less the first; where SPAN is LANES, all of them as they are
@@ -48,6 +51,7 @@ typedef __mmask16 vmask;
 #define V_ZIP_LO _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
 #define V_ZIP_HI _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 INLINE vmask v_positive(vec z) { return _mm512_cmp_ps_mask(z, _mm512_setzero_ps(), _CMP_GT_OQ); }
+INLINE vmask v_at_most(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }
 INLINE __m512i v_load_pick(const uint32_t *u)
 {
     return _mm512_sub_epi32(_mm512_loadu_si512(u), _mm512_set1_epi32((int)u[0]));
@@ -66,6 +70,7 @@ typedef __mmask8 vmask;
 #define V_ZIP_LO _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11)
 #define V_ZIP_HI _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15)
 INLINE vmask v_positive(vec z) { return _mm512_cmp_pd_mask(z, _mm512_setzero_pd(), _CMP_GT_OQ); }
+INLINE vmask v_at_most(vec a, vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ); }
 INLINE __m512i v_load_pick(const uint32_t *u)
 {
     const __m256i first = _mm256_set1_epi32((int)u[0]);
@@ -96,6 +101,9 @@ INLINE vec v_set1(real a) { return V(set1)(a); }
 INLINE vec v_fma(vec a, vec b, vec c) { return V(fmadd)(a, b, c); }
 INLINE vec v_relu(vec z) { return V(max)(V(setzero)(), z); }
 INLINE vec v_select(vmask m, vec a, vec b) { return V(mask_blend)(m, b, a); }
+INLINE vec v_min(vec a, vec b) { return V(min)(a, b); }
+INLINE vec v_max(vec a, vec b) { return V(max)(a, b); }
+INLINE vmask v_mask(uint32_t bits) { return (vmask)bits; }
 INLINE vec v_zip_lo(vec a, vec b) { return V(permutex2var)(a, V_ZIP_LO, b); }
 INLINE vec v_zip_hi(vec a, vec b) { return V(permutex2var)(a, V_ZIP_HI, b); }
 INLINE vec v_pick(const real *p, vpick i) { return V(permutex2var)(v_load(p), i, v_load(p + LANES)); }
@@ -128,11 +136,21 @@ INLINE uint32_t v_bits(vmask m) { return m; }
 typedef __m256 vec;
 #define V(op) _mm256_##op##_ps
 #define V_CAST_LANES(a, b, which) _mm256_permute2f128_ps(a, b, which)
+INLINE vec v_mask(uint32_t bits)
+{
+    const __m256i place = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    return _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)bits), place), place));
+}
 #else
 #define LANES 4
 typedef __m256d vec;
 #define V(op) _mm256_##op##_pd
 #define V_CAST_LANES(a, b, which) _mm256_permute2f128_pd(a, b, which)
+INLINE vec v_mask(uint32_t bits)
+{
+    const __m256i place = _mm256_setr_epi64x(1, 2, 4, 8);
+    return _mm256_castsi256_pd(_mm256_cmpeq_epi64(_mm256_and_si256(_mm256_set1_epi64x(bits), place), place));
+}
 #endif
 typedef vec vmask;
 INLINE vec v_load(const real *p) { return V(loadu)(p); }
@@ -140,8 +158,11 @@ INLINE void v_store(real *p, vec a) { V(storeu)(p, a); }
 INLINE vec v_set1(real a) { return V(set1)(a); }
 INLINE vec v_fma(vec a, vec b, vec c) { return V(fmadd)(a, b, c); }
 INLINE vmask v_positive(vec z) { return V(cmp)(z, V(setzero)(), _CMP_GT_OQ); }
+INLINE vmask v_at_most(vec a, vec b) { return V(cmp)(a, b, _CMP_LE_OQ); }
 INLINE vec v_relu(vec z) { return V(max)(V(setzero)(), z); }
 INLINE vec v_select(vmask m, vec a, vec b) { return V(blendv)(b, a, m); }
+INLINE vec v_min(vec a, vec b) { return V(min)(a, b); }
+INLINE vec v_max(vec a, vec b) { return V(max)(a, b); }
 INLINE vec v_zip_lo(vec a, vec b) { return V_CAST_LANES(V(unpacklo)(a, b), V(unpackhi)(a, b), 0x20); }
 INLINE vec v_zip_hi(vec a, vec b) { return V_CAST_LANES(V(unpacklo)(a, b), V(unpackhi)(a, b), 0x31); }
 INLINE uint32_t v_bits(vmask m) { return (uint32_t)V(movemask)(m); }
@@ -164,6 +185,11 @@ INLINE uint32_t v_bits(vmask m)
     static const uint32_t place[4] = {1, 2, 4, 8};
     return vaddvq_u32(vandq_u32(m, vld1q_u32(place)));
 }
+INLINE vmask v_mask(uint32_t bits)
+{
+    static const uint32_t place[4] = {1, 2, 4, 8};
+    return vtstq_u32(vdupq_n_u32(bits), vld1q_u32(place));
+}
 #else
 #define LANES 2
 typedef float64x2_t vec;
@@ -175,12 +201,20 @@ INLINE uint32_t v_bits(vmask m)
 {
     return (uint32_t)((vgetq_lane_u64(m, 0) & 1) | (vgetq_lane_u64(m, 1) & 2));
 }
+INLINE vmask v_mask(uint32_t bits)
+{
+    static const uint64_t place[2] = {1, 2};
+    return vtstq_u64(vdupq_n_u64(bits), vld1q_u64(place));
+}
 #endif
 INLINE vec v_load(const real *p) { return V(ld1)(p); }
 INLINE void v_store(real *p, vec a) { V(st1)(p, a); }
 INLINE vec v_fma(vec a, vec b, vec c) { return V(fma)(c, a, b); }
 INLINE vmask v_positive(vec z) { return V(cgtz)(z); }
+INLINE vmask v_at_most(vec a, vec b) { return V(cle)(a, b); }
 INLINE vec v_select(vmask m, vec a, vec b) { return V(bsl)(m, a, b); }
+INLINE vec v_min(vec a, vec b) { return v_select(V(clt)(a, b), a, b); }
+INLINE vec v_max(vec a, vec b) { return v_select(V(cgt)(a, b), a, b); }
 INLINE vec v_zip_lo(vec a, vec b) { return V(zip1)(a, b); }
 INLINE vec v_zip_hi(vec a, vec b) { return V(zip2)(a, b); }
 
@@ -209,6 +243,15 @@ INLINE vec v_fma(vec a, vec b, vec c) { return a * b + c; }
 INLINE vmask v_positive(vec z) { return z > (vec){0}; }
 INLINE vec v_relu(vec z) { return (vec)(~(z < (vec){0}) & (vmask)z); }
 INLINE vec v_select(vmask m, vec a, vec b) { return (vec)((m & (vmask)a) | (~m & (vmask)b)); }
+INLINE vec v_min(vec a, vec b) { return v_select(a < b, a, b); }
+INLINE vec v_max(vec a, vec b) { return v_select(a > b, a, b); }
+INLINE vmask v_at_most(vec a, vec b) { return a <= b; }
+INLINE vmask v_mask(uint32_t bits)
+{
+    vmask m;
+    UNROLL for (int i = 0; i < LANES; i++) m[i] = -(lane_bits)(bits >> i & 1);
+    return m;
+}
 INLINE uint32_t v_bits(vmask m)
 {
     uint32_t bits = 0;

@@ -7,8 +7,11 @@ Arrays arrive checked (evaluation.py): shapes fit, dtypes are the network's, eve
 import os
 
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport uint8_t
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.math cimport INFINITY
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
 cdef extern from "foldline.h" nogil:
     ctypedef enum fl_status:
@@ -16,6 +19,8 @@ cdef extern from "foldline.h" nogil:
         FL_NO_MEMORY
         FL_NONFINITE
         FL_UNKNOWN_ISA
+        FL_UNDECIDED
+        FL_UNKNOWN_ENGINE
         FL_STATUS_COUNT
 
     ctypedef enum fl_norm:
@@ -70,6 +75,56 @@ cdef extern from "foldline.h" nogil:
     size_t fl_pattern_set_distinct(const fl_pattern_set *)
     size_t fl_pattern_set_singletons(const fl_pattern_set *)
 
+    ctypedef struct fl_cell_domain:
+        size_t d
+        size_t n_inputs
+        const double *inputs
+        const double *input_errors
+        const double *one
+        const double *reach
+        size_t n_half_spaces
+        const double *half_spaces
+        size_t n_vertices
+        const double *vertices
+        const uint32_t *facets
+
+    ctypedef struct fl_cell_limits:
+        uint64_t most_cells
+        double seconds
+
+    ctypedef struct fl_cell_opens:
+        size_t n
+        size_t n_bytes
+        uint8_t *bits
+        size_t *lengths
+        uint8_t *ties
+
+    ctypedef struct fl_cell_rows:
+        size_t n
+        size_t n_vertices
+        size_t n_facets
+        uint8_t *patterns
+        double *points
+        size_t *vertex_ends
+        size_t *facet_ends
+        double *vertices
+        int64_t *facets
+
+    ctypedef struct fl_cell_stats:
+        uint64_t n_cells
+        uint64_t n_decisions
+        uint64_t n_cuts
+        double smallest_margin
+
+    ctypedef struct fl_cells
+    fl_status fl_cells_new(size_t, const size_t *, const double **, const double **, const double **,
+                           const fl_cell_domain *, const char *, fl_cells **)
+    void fl_cells_free(fl_cells *)
+    fl_status fl_cells_walk(const fl_cells *, const char *, const uint8_t *, size_t, const fl_cell_limits *,
+                            fl_cell_rows *, fl_cell_opens *, fl_cell_stats *)
+    void fl_cell_opens_free(fl_cell_opens *)
+    void fl_cell_rows_free(fl_cell_rows *)
+
 BLOCK = FL_BLOCK
 NORMS = {"inf": FL_NORM_INF, "1": FL_NORM_1, "2": FL_NORM_2}
 
@@ -78,6 +133,8 @@ STATUS_ERRORS = {
     FL_NO_MEMORY: (MemoryError, "out of memory"),
     FL_NONFINITE: (FloatingPointError, "points have NaN or infinity"),
     FL_UNKNOWN_ISA: (ValueError, "no such instruction set on this processor"),
+    FL_UNDECIDED: (ArithmeticError, "floating point does not decide this; exact arithmetic does"),
+    FL_UNKNOWN_ENGINE: (ValueError, "no such engine"),
 }
 STATUS_COUNT = FL_STATUS_COUNT
 
@@ -267,3 +324,91 @@ cdef class PatternSet:
     @property
     def singletons(self):
         return fl_pattern_set_singletons(self.set)
+
+
+cdef bytes copied(const void *memory, size_t n_items, size_t item_size):
+    return PyBytes_FromStringAndSize(<const char *>memory, n_items * item_size)
+
+
+cdef class Cells:
+    """A network on a domain, ready for walks through its cells. Arrays are float64, facets uint32."""
+
+    cdef fl_cells *cells
+    cdef readonly size_t d
+
+    def __init__(self, weights, biases, slopes, *, inputs, input_errors, one, reach, half_spaces, vertices, facets):
+        cdef size_t n_layers = len(weights), i
+        cdef size_t *widths = <size_t *>malloc((n_layers + 1) * sizeof(size_t))
+        cdef double **arrays = <double **>malloc(3 * n_layers * sizeof(double *))
+        cdef fl_cell_domain domain
+        isa = isa_in_use().encode()
+        self.d = domain.d = len(reach)
+        domain.n_inputs = len(inputs)
+        domain.inputs = <double *>address(inputs)
+        domain.input_errors = <double *>address(input_errors)
+        domain.one = <double *>address(one)
+        domain.reach = <double *>address(reach)
+        domain.n_half_spaces = len(half_spaces)
+        domain.half_spaces = <double *>address(half_spaces)
+        domain.n_vertices = len(vertices)
+        domain.vertices = <double *>address(vertices)
+        domain.facets = <uint32_t *>address(facets)
+        try:
+            if not widths or not arrays:
+                raise MemoryError("out of memory")
+            widths[0] = weights[0].shape[1]
+            for i in range(n_layers):
+                widths[i + 1] = weights[i].shape[0]
+                arrays[i] = <double *>address(weights[i])
+                arrays[n_layers + i] = <double *>address(biases[i])
+                arrays[2 * n_layers + i] = <double *>address(slopes[i]) if i + 1 < n_layers else NULL
+            check(fl_cells_new(n_layers, widths, <const double **>arrays, <const double **>(arrays + n_layers),
+                               <const double **>(arrays + 2 * n_layers), &domain, isa, &self.cells))
+        finally:
+            free(widths)
+            free(arrays)
+
+    def __dealloc__(self):
+        fl_cells_free(self.cells)
+
+    def walk(self, str engine, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, bint want_rows):
+        """Walk below a prefix. Returns the number of cells and decisions, the smallest margin, the opens
+        (bits, lengths, ties) and, where wanted, the rows (patterns, points, vertex ends, vertices, facet
+        ends, facets): arrays' bytes."""
+        cdef fl_cell_limits limits
+        cdef fl_cell_opens opens
+        cdef fl_cell_rows rows
+        cdef fl_cell_stats stats
+        cdef fl_status status
+        cdef bytes name = engine.encode()
+        cdef const char *c_name = name
+        cdef const uint8_t *bits = prefix
+        limits.most_cells, limits.seconds = most_cells, seconds
+        memset(&opens, 0, sizeof(opens))
+        memset(&rows, 0, sizeof(rows))
+        memset(&stats, 0, sizeof(stats))
+        stats.smallest_margin = INFINITY
+        try:
+            with nogil:
+                status = fl_cells_walk(self.cells, c_name, bits, n_prefix, &limits, &rows if want_rows else NULL,
+                                       &opens, &stats)
+            check(status)
+            found = None if not want_rows else (
+                copied(rows.patterns, rows.n, opens.n_bytes),
+                copied(rows.points, rows.n * self.d, sizeof(double)),
+                copied(rows.vertex_ends, rows.n, sizeof(size_t)),
+                copied(rows.vertices, rows.n_vertices * self.d, sizeof(double)),
+                copied(rows.facet_ends, rows.n, sizeof(size_t)),
+                copied(rows.facets, rows.n_facets, sizeof(int64_t)),
+            )
+            return (
+                stats.n_cells,
+                stats.n_decisions,
+                stats.smallest_margin,
+                (copied(opens.bits, opens.n, opens.n_bytes), copied(opens.lengths, opens.n, sizeof(size_t)),
+                 copied(opens.ties, opens.n, 1)),
+                found,
+            )
+        finally:
+            fl_cell_opens_free(&opens)
+            fl_cell_rows_free(&rows)

@@ -1,0 +1,118 @@
+/* The inner loops of the walk through cells for one instruction set. */
+#include "cell_kernels.h"
+
+#include "simd.h"
+
+INLINE vec value(const size_t d, const vec *form, const double *point)
+{
+    vec z = form[d];
+    for (size_t k = 0; k < d; k++) z = v_fma(form[k], v_set1(point[k]), z);
+    return z;
+}
+
+INLINE void load_form(const size_t d, const fl_forms *forms, size_t first, vec *form)
+{
+    for (size_t k = 0; k <= d; k++) form[k] = v_load(forms->rows + k * forms->stride + first);
+}
+
+enum { FEW_DIMENSIONS = 6 };
+
+/* Eight bits of the masks at a time; d <= FEW_DIMENSIONS is a constant, so that forms stay in registers. */
+INLINE void sides_with(const size_t d, const fl_forms *forms, const double *points, size_t n_points, double rho,
+                       const uint64_t *todo, fl_sides *sides, double *margins)
+{
+    for (size_t word = 0; word * 64 < forms->n; word++) {
+        uint64_t inactive = 0, active = 0, crossing = 0;
+        for (size_t bit = 0; bit < 64 && word * 64 + bit < forms->stride; bit += LANES) {
+            const size_t first = word * 64 + bit;
+            const uint32_t wanted = (uint32_t)(todo[word] >> bit) & ((1u << LANES) - 1);
+            if (!wanted) continue;
+            vec form[FEW_DIMENSIONS + 1];
+            load_form(d, forms, first, form);
+            vec low = value(d, form, points), high = low;
+            for (size_t i = 1; i < n_points; i++) {
+                const vec z = value(d, form, points + i * d);
+                low = v_min(z, low);
+                high = v_max(z, high);
+            }
+            const vec slack = v_fma(v_set1(rho), v_load(forms->size + first), v_load(forms->slack + first));
+            const vec minus = v_set1(0) - slack;
+            const uint32_t below = v_bits(v_at_most(high, minus));
+            const uint32_t above = v_bits(v_at_most(slack, low)) & ~below;
+            const uint32_t both = v_bits(v_at_most(low, minus)) & v_bits(v_at_most(slack, high)) & ~(below | above);
+            inactive |= (uint64_t)(below & wanted) << bit;
+            active |= (uint64_t)(above & wanted) << bit;
+            crossing |= (uint64_t)(both & wanted) << bit;
+            const vec nearest = v_min(v_max(low, v_set1(0) - low), v_max(high, v_set1(0) - high));
+            const vec margin = v_load(margins + first % FL_CELL_LANES);
+            v_store(margins + first % FL_CELL_LANES, v_min(v_select(v_mask(wanted), nearest, margin), margin));
+        }
+        sides->inactive[word] = inactive;
+        sides->active[word] = active;
+        sides->crossing[word] = crossing;
+    }
+}
+
+static void sides(size_t d, const fl_forms *forms, const double *points, size_t n_points, double rho,
+                  const uint64_t *todo, fl_sides *out, double *margins)
+{
+    switch (d) {
+#define SIDES(d) case d: sides_with(d, forms, points, n_points, rho, todo, out, margins); break;
+    SIDES(1) SIDES(2) SIDES(3) SIDES(4) SIDES(5) SIDES(6)
+#undef SIDES
+    }
+}
+
+static int all_positive(size_t d, const fl_forms *forms, const double *point)
+{
+    uint32_t doubtful = 0;
+    for (size_t first = 0; first < forms->n; first += LANES) {
+        vec z = v_load(forms->rows + d * forms->stride + first);
+        for (size_t k = 0; k < d; k++) z = v_fma(v_load(forms->rows + k * forms->stride + first), v_set1(point[k]), z);
+        const uint32_t sure = v_bits(v_positive(z - v_load(forms->slack + first)));
+        const size_t n_here = forms->n - first;
+        doubtful |= ~sure & ((1u << (n_here < LANES ? n_here : LANES)) - 1);
+    }
+    return doubtful == 0;
+}
+
+INLINE void add_with(const size_t d, size_t stride, size_t n_units, const uint32_t *restrict units,
+                     const double *restrict factors, const double *restrict columns, double *restrict rows)
+{
+    for (size_t j = 0; j < stride; j += LANES) {
+        vec sum[FEW_DIMENSIONS + 1];
+        for (size_t k = 0; k <= d; k++) sum[k] = v_load(rows + k * stride + j);
+        for (size_t i = 0; i < n_units; i++) {
+            const vec column = v_load(columns + units[i] * stride + j);
+            for (size_t k = 0; k <= d; k++) sum[k] = v_fma(v_set1(factors[i * (d + 1) + k]), column, sum[k]);
+        }
+        for (size_t k = 0; k <= d; k++) v_store(rows + k * stride + j, sum[k]);
+    }
+}
+
+static void add(size_t d, size_t stride, size_t n_units, const uint32_t *units, const double *factors,
+                const double *columns, double *rows)
+{
+    switch (d) {
+#define ADD(d) case d: add_with(d, stride, n_units, units, factors, columns, rows); return;
+    ADD(1) ADD(2) ADD(3) ADD(4) ADD(5) ADD(6)
+#undef ADD
+    }
+    for (size_t k = 0; k <= d; k++)
+        for (size_t j = 0; j < stride; j += LANES) {
+            vec sum = v_load(rows + k * stride + j);
+            for (size_t i = 0; i < n_units; i++)
+                sum = v_fma(v_set1(factors[i * (d + 1) + k]), v_load(columns + units[i] * stride + j), sum);
+            v_store(rows + k * stride + j, sum);
+        }
+}
+
+#define TEXT_(a) #a
+#define TEXT(a) TEXT_(a)
+
+const fl_cell_kernels FL_CELL_TABLE(FL_ISA_NAME) = {
+    .isa = TEXT(FL_ISA_NAME),
+    .sides = sides,
+    .all_positive = all_positive,
+    .add = add,
+};

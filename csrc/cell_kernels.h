@@ -1,0 +1,51 @@
+/* The inner loops of the walk through cells, in doubles; one table for each instruction set. */
+#ifndef FOLDLINE_CELL_KERNELS_H
+#define FOLDLINE_CELL_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Forms come in multiples of this many. */
+enum { FL_CELL_LANES = 8 };
+
+/* n forms, one a column: row k < d has the coefficients of u_k, row d the constants. Columns up to the
+   stride, a multiple of FL_CELL_LANES, are filled with the constant -1.
+
+   For a true form f and the computed F, at a computed point v:
+       |f(u) - F(v)| <= slack + rho * size   where |u_k - v_k| <= rho * reach_k.
+   `size` bounds sum_k |m_k| reach_k + |c|; `slack` has the rounding of F, of evaluating F, and of where a
+   hull is cut. */
+typedef struct {
+    size_t n, stride;
+    double *rows;              /* [d + 1][stride] */
+    double *slack, *size;      /* [stride] */
+} fl_forms;
+
+/* What is proved of the sides of some forms on a cell: bit i is for form i. */
+typedef struct {
+    uint64_t *inactive;        /* z <= 0 on the whole cell */
+    uint64_t *active;          /* z > 0 inside the whole cell */
+    uint64_t *crossing;        /* neither, and points beyond the slack lie on both sides */
+} fl_sides;
+
+typedef struct {
+    const char *isa;
+
+    /* Sides of the forms whose bit is set in `todo`, on the hull of n_points points [n_points][d]. Bits of
+       other forms come back 0. margins[FL_CELL_LANES] are lowered to the nearest to zero that an extreme
+       value came. */
+    void (*sides)(size_t d, const fl_forms *forms, const double *points, size_t n_points, double rho,
+                  const uint64_t *todo, fl_sides *sides, double *margins);
+
+    /* Whether all forms are above their slack at a point. */
+    int (*all_positive)(size_t d, const fl_forms *forms, const double *point);
+
+    /* rows[k][j] += sum over i of factors[i][k] * columns[units[i]][j], for k <= d and j < stride. */
+    void (*add)(size_t d, size_t stride, size_t n_units, const uint32_t *units, const double *factors,
+                const double *columns, double *rows);
+} fl_cell_kernels;
+
+/* The kernels for a name of fl_isa_available(), or the best for NULL; NULL when there are none. */
+const fl_cell_kernels *fl_cell_kernels_for(const char *isa);
+
+#endif

@@ -1,0 +1,82 @@
+/* What a walk finds, in arrays that grow. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cells.h"
+#include "walk.h"
+
+static int grown(void *array, size_t capacity, size_t item_size)
+{
+    void *larger = realloc(*(void **)array, capacity * item_size);
+    if (!larger) return 0;
+    *(void **)array = larger;
+    return 1;
+}
+
+static size_t more_than(size_t n) { return n + n / 2 + 64; }
+
+fl_status fl_cell_opens_add(fl_cell_opens *opens, const uint8_t *bits, size_t length, int tie)
+{
+    if (opens->n == opens->capacity) {
+        const size_t capacity = more_than(opens->n);
+        if (!grown(&opens->bits, capacity, opens->n_bytes + 1) ||
+            !grown(&opens->lengths, capacity, sizeof *opens->lengths) || !grown(&opens->ties, capacity, 1))
+            return FL_NO_MEMORY;
+        opens->capacity = capacity;
+    }
+    memcpy(opens->bits + opens->n * opens->n_bytes, bits, opens->n_bytes);
+    opens->lengths[opens->n] = length;
+    opens->ties[opens->n++] = (uint8_t)tie;
+    return FL_OK;
+}
+
+fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double *point, size_t n_vertices,
+                           const double *vertices, size_t n_facets, const uint32_t *facets, const int64_t *cut_bits)
+{
+    const size_t d = rows->d;
+    if (rows->n == rows->capacity) {
+        const size_t capacity = more_than(rows->n);
+        if (!grown(&rows->patterns, capacity, rows->n_bytes + 1) ||
+            !grown(&rows->points, capacity, d * sizeof(double)) ||
+            !grown(&rows->vertex_ends, capacity, sizeof(size_t)) ||
+            !grown(&rows->facet_ends, capacity, sizeof(size_t)))
+            return FL_NO_MEMORY;
+        rows->capacity = capacity;
+    }
+    if (rows->n_vertices + n_vertices > rows->vertex_capacity) {
+        const size_t capacity = more_than(rows->n_vertices + n_vertices);
+        if (!grown(&rows->vertices, capacity, d * sizeof(double))) return FL_NO_MEMORY;
+        rows->vertex_capacity = capacity;
+    }
+    if (rows->n_facets + n_facets > rows->facet_capacity) {
+        const size_t capacity = more_than(rows->n_facets + n_facets);
+        if (!grown(&rows->facets, capacity, sizeof(int64_t))) return FL_NO_MEMORY;
+        rows->facet_capacity = capacity;
+    }
+    memcpy(rows->patterns + rows->n * rows->n_bytes, bits, rows->n_bytes);
+    memcpy(rows->points + rows->n * d, point, d * sizeof(double));
+    if (n_vertices) memcpy(rows->vertices + rows->n_vertices * d, vertices, n_vertices * d * sizeof(double));
+    for (size_t i = 0; i < n_facets; i++) rows->facets[rows->n_facets + i] = cut_bits[facets[i]];
+    rows->vertex_ends[rows->n] = rows->n_vertices += n_vertices;
+    rows->facet_ends[rows->n++] = rows->n_facets += n_facets;
+    return FL_OK;
+}
+
+void fl_cell_opens_free(fl_cell_opens *opens)
+{
+    free(opens->bits);
+    free(opens->lengths);
+    free(opens->ties);
+    memset(opens, 0, sizeof *opens);
+}
+
+void fl_cell_rows_free(fl_cell_rows *rows)
+{
+    free(rows->patterns);
+    free(rows->points);
+    free(rows->vertex_ends);
+    free(rows->facet_ends);
+    free(rows->vertices);
+    free(rows->facets);
+    memset(rows, 0, sizeof *rows);
+}

@@ -1,0 +1,210 @@
+/* A network on a domain, packed for the walk, with what its forms can be off by.
+
+   Let F be a layer's computed forms, f the true ones, and let size bound sum_k |m_k| reach_k + |c| of the
+   forms below, their errors not counted. Slopes in force are at most s = max(1, |slope|), so with u the unit
+   roundoff and n operations on the way to a coefficient
+
+       size = |W| (s size_below) + |b| size_of_one
+       |f - F| <= |W| (s error_below) + gamma_n size        anywhere in the domain
+
+   whatever the signs are: one bound a unit, for all cells (Higham, Accuracy and Stability of Numerical
+   Algorithms, 2nd edition, section 3.1). Updates of forms add to n. */
+#include "cells.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "memory.h"
+#include "walk.h"
+
+#define ROUNDOFF (DBL_EPSILON / 2)
+/* The bounds are themselves sums of positive numbers, rounded. */
+#define FOR_ROUNDED_BOUNDS 1.01
+/* Beyond this nothing is computed, so that no infinity meets another. */
+#define LARGEST 1e280
+
+static size_t padded(size_t n) { return (n + FL_CELL_LANES - 1) / FL_CELL_LANES * FL_CELL_LANES; }
+
+static double size_of(const double *form, const double *reach, size_t d)
+{
+    double size = fabs(form[d]);
+    for (size_t k = 0; k < d; k++) size += fabs(form[k]) * reach[k];
+    return size;
+}
+
+/* What evaluating a form at a point, and placing a crossing by such values, can be off by. */
+static double evaluation_error(double size, size_t d) { return (double)(3 * d + 16) * ROUNDOFF * size; }
+
+typedef struct {
+    double *columns, *bias, *slopes, *slack, *size;
+    uint64_t *folding;
+    int64_t *bits;
+} layer_arrays;
+
+static layer_arrays take_layer(fl_arena *arena, size_t n_in, size_t n_units)
+{
+    const size_t stride = padded(n_units);
+    layer_arrays a = {.columns = fl_take(arena, n_in * stride, sizeof(double))};
+    a.bias = fl_take(arena, stride, sizeof(double));
+    a.slopes = fl_take(arena, n_units, sizeof(double));
+    a.slack = fl_take(arena, stride, sizeof(double));
+    a.size = fl_take(arena, stride, sizeof(double));
+    a.folding = fl_take(arena, fl_words(n_units), sizeof(uint64_t));
+    a.bits = fl_take(arena, n_units, sizeof(int64_t));
+    return a;
+}
+
+static void fill_layer(fl_cell_layer *layer, const layer_arrays *a, size_t n_in, size_t n_units,
+                       const double *weights, const double *bias, const double *slopes, size_t first_bit)
+{
+    const size_t stride = padded(n_units);
+    size_t bit = first_bit;
+    for (size_t j = 0; j < n_units; j++) {
+        for (size_t i = 0; i < n_in; i++) a->columns[i * stride + j] = weights[j * n_in + i];
+        a->bias[j] = bias[j];
+        a->slopes[j] = slopes[j];
+        a->bits[j] = FL_NO_BIT;
+        if (slopes[j] == 1) continue;
+        a->bits[j] = (int64_t)bit++;
+        a->folding[j / 64] |= UINT64_C(1) << j % 64;
+    }
+    for (size_t j = n_units; j < stride; j++) a->bias[j] = -1;
+    *layer = (fl_cell_layer){.n_in = n_in, .n_units = n_units, .stride = stride, .columns = a->columns,
+                             .bias = a->bias, .slopes = a->slopes, .slack = a->slack, .size = a->size,
+                             .folding = a->folding, .bits = a->bits, .first_bit = first_bit,
+                             .n_bits = bit - first_bit};
+}
+
+/* size and error, [n_in] of what comes in, become those of what goes out. Returns the largest number. */
+static double bound_layer(const fl_cell_layer *layer, const layer_arrays *a, double size_of_one, size_t d,
+                          double *size, double *error, double *next_size, double *next_error)
+{
+    const double n_operations = (double)(layer->n_in + 2 * FL_MOST_UPDATES + 8);
+    double largest = 0;
+    for (size_t j = 0; j < layer->n_units; j++) {
+        double s = fabs(layer->bias[j]) * size_of_one, e = 0;
+        for (size_t i = 0; i < layer->n_in; i++) {
+            const double w = fabs(layer->columns[i * layer->stride + j]);
+            s += w * size[i];
+            e += w * error[i];
+        }
+        if (s > 0) e += n_operations * (ROUNDOFF * s + DBL_TRUE_MIN);
+        a->size[j] = s * FOR_ROUNDED_BOUNDS;
+        a->slack[j] = (e + evaluation_error(s, d)) * FOR_ROUNDED_BOUNDS;
+        const double steepest = fmax(1, fabs(layer->slopes[j]));
+        next_size[j] = a->size[j] * steepest;
+        next_error[j] = e * FOR_ROUNDED_BOUNDS * steepest;
+        largest = fmax(largest, fmax(next_size[j], next_error[j]));
+        if (!(largest <= LARGEST)) return INFINITY;
+    }
+    for (size_t j = layer->n_units; j < layer->stride; j++) a->slack[j] = a->size[j] = 0;
+    return largest;
+}
+
+static fl_status bound_layers(fl_cells *cells, const layer_arrays *arrays, const fl_cell_domain *domain)
+{
+    const size_t d = cells->d, n_inputs = domain->n_inputs;
+    const double size_of_one = size_of(cells->one, cells->reach, d);
+    double *memory = malloc(4 * cells->widest * sizeof(double));
+    if (!memory) return FL_NO_MEMORY;
+    double *size = memory, *error = memory + cells->widest;
+    double *next_size = error + cells->widest, *next_error = next_size + cells->widest;
+    fl_status status = FL_OK;
+    for (size_t i = 0; i < n_inputs; i++) {
+        size[i] = size_of(cells->inputs + i * (d + 1), cells->reach, d);
+        error[i] = domain->input_errors[i];
+    }
+    for (size_t l = 0; l < cells->n_hidden && status == FL_OK; l++) {
+        if (!(bound_layer(cells->layers + l, arrays + l, size_of_one, d, size, error, next_size, next_error)
+              <= LARGEST))
+            status = FL_UNDECIDED;
+        double *swap = size;
+        size = next_size;
+        next_size = swap;
+        swap = error;
+        error = next_error;
+        next_error = swap;
+    }
+    free(memory);
+    return status;
+}
+
+static void fill_half_spaces(fl_forms *forms, const fl_cell_domain *domain)
+{
+    const size_t d = domain->d;
+    for (size_t i = 0; i < forms->n; i++) {
+        const double *form = domain->half_spaces + i * (d + 1), size = size_of(form, domain->reach, d);
+        for (size_t k = 0; k <= d; k++) forms->rows[k * forms->stride + i] = form[k];
+        forms->size[i] = size * FOR_ROUNDED_BOUNDS;
+        forms->slack[i] = evaluation_error(size, d) * FOR_ROUNDED_BOUNDS;
+    }
+}
+
+static void *copied(void *to, const void *from, size_t n, size_t item_size)
+{
+    if (to && n) memcpy(to, from, n * item_size);
+    return to;
+}
+
+fl_status fl_cells_new(size_t n_layers, const size_t *widths, const double *const *weights,
+                       const double *const *biases, const double *const *slopes, const fl_cell_domain *domain,
+                       const char *isa, fl_cells **out)
+{
+    const size_t d = domain->d, n_hidden = n_layers - 1;
+    const fl_cell_kernels *kernels = fl_cell_kernels_for(isa);
+    if (!kernels) return FL_UNKNOWN_ISA;
+    fl_cells *cells = calloc(1, sizeof *cells);
+    layer_arrays *arrays = calloc(n_hidden + 1, sizeof *arrays);
+    fl_status status = cells && arrays ? FL_OK : FL_NO_MEMORY;
+    fl_arena arena = {NULL, 0};
+    for (int pass = 0; pass < 2 && status == FL_OK; pass++) {
+        cells->layers = fl_take(&arena, n_hidden, sizeof(fl_cell_layer));
+        for (size_t l = 0; l < n_hidden; l++) arrays[l] = take_layer(&arena, widths[l], widths[l + 1]);
+        cells->inputs = copied(fl_take(&arena, domain->n_inputs * (d + 1), sizeof(double)), domain->inputs,
+                               domain->n_inputs * (d + 1), sizeof(double));
+        cells->one = copied(fl_take(&arena, d + 1, sizeof(double)), domain->one, d + 1, sizeof(double));
+        cells->reach = copied(fl_take(&arena, d, sizeof(double)), domain->reach, d, sizeof(double));
+        cells->vertices = copied(fl_take(&arena, domain->n_vertices * d, sizeof(double)), domain->vertices,
+                                 domain->n_vertices * d, sizeof(double));
+        cells->facets = copied(fl_take(&arena, domain->n_vertices * d, sizeof(uint32_t)), domain->facets,
+                               domain->n_vertices * d, sizeof(uint32_t));
+        fl_forms *forms = &cells->half_spaces;
+        forms->n = domain->n_half_spaces;
+        forms->stride = padded(forms->n);
+        forms->rows = fl_take(&arena, (d + 1) * forms->stride, sizeof(double));
+        forms->slack = fl_take(&arena, forms->stride, sizeof(double));
+        forms->size = fl_take(&arena, forms->stride, sizeof(double));
+        if (pass == 0 && !(cells->memory = fl_arena_allocate(&arena))) status = FL_NO_MEMORY;
+    }
+    if (status == FL_OK) {
+        cells->kernels = kernels;
+        cells->d = d;
+        cells->n_hidden = n_hidden;
+        cells->n_vertices = domain->n_vertices;
+        for (size_t l = 0; l < n_hidden; l++) {
+            fill_layer(cells->layers + l, arrays + l, widths[l], widths[l + 1], weights[l], biases[l], slopes[l],
+                       cells->n_neurons);
+            cells->n_neurons += cells->layers[l].n_bits;
+        }
+        for (size_t l = 0; l < n_layers; l++)
+            if (widths[l] > cells->widest) cells->widest = widths[l];
+        cells->n_bytes = (cells->n_neurons + 7) / 8;
+        fill_half_spaces(&cells->half_spaces, domain);
+        status = bound_layers(cells, arrays, domain);
+    }
+    free(arrays);
+    if (status != FL_OK) {
+        fl_cells_free(cells);
+        return status;
+    }
+    *out = cells;
+    return FL_OK;
+}
+
+void fl_cells_free(fl_cells *cells)
+{
+    if (!cells) return;
+    free(cells->memory);
+    free(cells);
+}

@@ -1,0 +1,379 @@
+/* Depth first over the neurons: a node is the cell of a prefix of bits, and the next neuron that may cross
+   it splits it. A layer's neurons are looked at together where a cell enters the layer; those that cross
+   it make a short list, and only the list goes down the tree. */
+#include "walk.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "memory.h"
+
+enum {
+    DEEPEST = 4096,            /* cuts on a path: the recursion fits any thread's stack */
+    NODES_A_CLOCK = 64         /* between two looks at the clock */
+};
+
+/* The neurons of a layer that cross a cell, in order. */
+typedef struct {
+    fl_forms forms;
+    uint32_t *units;
+} crossing_list;
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static int prefix_bit(const fl_walk *w, size_t bit) { return w->prefix[bit / 8] >> bit % 8 & 1; }
+
+/* The pattern as it stands: bits that are not known yet have any value. */
+static void write_bits(const fl_walk *w, uint8_t *bits)
+{
+    memset(bits, 0, w->cells->n_bytes);
+    for (size_t l = 0; l < w->cells->n_hidden; l++) {
+        const fl_cell_layer *layer = w->cells->layers + l;
+        for (size_t j = 0; j < layer->n_units; j++) {
+            const int64_t bit = layer->bits[j];
+            if (bit != FL_NO_BIT && fl_bit(w->layers[l].active, j)) bits[bit / 8] |= (uint8_t)(1 << bit % 8);
+        }
+    }
+}
+
+/* Leaves the cells below the first n bits to somebody else. */
+static fl_status leave_open(fl_walk *w, size_t n, int tie)
+{
+    const size_t n_bytes = w->cells->n_bytes;
+    const fl_stack_mark mark = fl_stack_here(&w->stack);
+    uint8_t *bits = fl_stack_take(&w->stack, n_bytes + 1);
+    if (!bits) return FL_NO_MEMORY;
+    if (n > w->n_prefix) write_bits(w, bits);
+    else {
+        n = w->n_prefix;
+        memcpy(bits, w->prefix, n_bytes);
+    }
+    if (n % 8) bits[n / 8] &= (uint8_t)((1 << n % 8) - 1);
+    if (n < 8 * n_bytes) memset(bits + (n + 7) / 8, 0, n_bytes - (n + 7) / 8);
+    fl_stack_back_to(&w->stack, mark);
+    return fl_cell_opens_add(w->opens, bits, n, tie);
+}
+
+static fl_status leaf(fl_walk *w, const fl_cell *cell)
+{
+    const fl_cells *cells = w->cells;
+    const fl_stack_mark mark = fl_stack_here(&w->stack);
+    double *point = fl_stack_take(&w->stack, cells->d * sizeof(double));
+    if (!point) return FL_NO_MEMORY;
+    fl_status status = FL_OK;
+    w->geometry->point(w, cell, point);
+    if (!cells->kernels->all_positive(cells->d, &w->cuts, point)) status = leave_open(w, cells->n_neurons, 1);
+    else {
+        if (++w->stats->n_cells >= w->limits->most_cells) w->stopped = 1;
+        if (w->rows) {
+            size_t n_vertices = 0, n_facets = 0;
+            const double *vertices = NULL;
+            const uint32_t *facets = NULL;
+            uint8_t *bits = fl_stack_take(&w->stack, cells->n_bytes + 1);
+            if (!bits) return FL_NO_MEMORY;
+            write_bits(w, bits);
+            w->geometry->describe(w, cell, &n_vertices, &vertices, &n_facets, &facets);
+            status = fl_cell_rows_add(w->rows, bits, point, n_vertices, vertices, n_facets, facets, w->cut_bits);
+        }
+    }
+    fl_stack_back_to(&w->stack, mark);
+    return status;
+}
+
+/* Adds factor * (what a unit passes on) to a list for the kernel that adds. */
+static void add_unit(const fl_walk *w, size_t l, size_t unit, double factor, uint32_t *units, double *factors,
+                     size_t *n)
+{
+    const size_t d = w->cells->d;
+    const fl_forms *below = &w->layers[l - 1].forms;
+    units[*n] = (uint32_t)unit;
+    for (size_t k = 0; k <= d; k++) factors[*n * (d + 1) + k] = factor * below->rows[k * below->stride + unit];
+    ++*n;
+}
+
+/* Brings a layer's forms up to date with the bits above it. Few of those differ from one cell to the next:
+   then the columns of the units that do are added or taken away. */
+static fl_status update_forms(fl_walk *w, size_t l)
+{
+    const fl_cells *cells = w->cells;
+    const fl_cell_layer *above = cells->layers + l - 1, *layer = cells->layers + l;
+    fl_walk_layer *state = w->layers + l, *state_above = w->layers + l - 1;
+    const size_t d = cells->d, n_words = fl_words(above->n_units);
+    size_t n_changed = 0, n_active = 0, n = 0;
+    for (size_t i = 0; i < n_words; i++) {
+        n_changed += (size_t)__builtin_popcountll(state_above->active[i] ^ state->active_above[i]);
+        n_active += (size_t)__builtin_popcountll(state_above->active[i]);
+    }
+    const int same_forms_above = state->version && state->version_above == state_above->version;
+    if (same_forms_above && n_changed == 0) return FL_OK;
+    const fl_stack_mark mark = fl_stack_here(&w->stack);
+    uint32_t *units = fl_stack_take(&w->stack, above->n_units * sizeof(uint32_t));
+    double *factors = fl_stack_take(&w->stack, above->n_units * (d + 1) * sizeof(double));
+    if (!units || !factors) return FL_NO_MEMORY;
+    if (same_forms_above && n_changed < n_active && state->n_updates + n_changed <= FL_MOST_UPDATES) {
+        for (size_t i = 0; i < n_words; i++)
+            for (uint64_t changed = state_above->active[i] ^ state->active_above[i]; changed; changed &= changed - 1) {
+                const size_t unit = i * 64 + (size_t)__builtin_ctzll(changed);
+                const double rise = 1 - above->slopes[unit];
+                add_unit(w, l, unit, fl_bit(state_above->active, unit) ? rise : -rise, units, factors, &n);
+            }
+        state->n_updates += n_changed;
+    } else {
+        for (size_t k = 0; k <= d; k++)
+            for (size_t j = 0; j < layer->stride; j++)
+                state->forms.rows[k * layer->stride + j] = (j < layer->n_units ? cells->one[k] : k == d) * layer->bias[j];
+        for (size_t unit = 0; unit < above->n_units; unit++) {
+            const double slope = fl_bit(state_above->active, unit) ? 1 : above->slopes[unit];
+            if (slope != 0) add_unit(w, l, unit, slope, units, factors, &n);
+        }
+        state->n_updates = 0;
+    }
+    cells->kernels->add(d, layer->stride, n, units, factors, layer->columns, state->forms.rows);
+    memcpy(state->active_above, state_above->active, n_words * sizeof(uint64_t));
+    state->version_above = state_above->version;
+    state->version++;
+    fl_stack_back_to(&w->stack, mark);
+    return FL_OK;
+}
+
+static int take_masks(fl_walk *w, size_t n_words, fl_sides *sides)
+{
+    sides->inactive = fl_stack_take(&w->stack, 3 * n_words * sizeof(uint64_t));
+    sides->active = sides->inactive + n_words;
+    sides->crossing = sides->active + n_words;
+    return sides->inactive != NULL;
+}
+
+/* FL_UNDECIDED where one of the forms in `todo` is. */
+static fl_status find_sides(fl_walk *w, const fl_cell *cell, const fl_forms *forms, const uint64_t *todo,
+                            fl_sides *sides)
+{
+    const fl_status status = w->geometry->sides(w, cell, forms, todo, sides);
+    if (status) return status;
+    for (size_t i = 0; i < fl_words(forms->n); i++) {
+        w->stats->n_decisions += (uint64_t)__builtin_popcountll(todo[i]);
+        if (todo[i] & ~(sides->inactive[i] | sides->active[i] | sides->crossing[i])) return FL_UNDECIDED;
+    }
+    return FL_OK;
+}
+
+static int list_crossing(fl_walk *w, const fl_forms *forms, const uint64_t *crossing, crossing_list *list)
+{
+    const size_t d = w->cells->d;
+    size_t n = 0;
+    for (size_t i = 0; i < fl_words(forms->n); i++) n += (size_t)__builtin_popcountll(crossing[i]);
+    const size_t stride = (n + FL_CELL_LANES - 1) / FL_CELL_LANES * FL_CELL_LANES;
+    list->units = fl_stack_take(&w->stack, n * sizeof(uint32_t));
+    double *rows = fl_stack_take(&w->stack, (d + 3) * stride * sizeof(double));
+    if (!list->units || !rows) return 0;
+    list->forms = (fl_forms){n, stride, rows, rows + (d + 1) * stride, rows + (d + 2) * stride};
+    size_t at = 0;
+    for (size_t i = 0; i < fl_words(forms->n); i++)
+        for (uint64_t bits = crossing[i]; bits; bits &= bits - 1)
+            list->units[at++] = (uint32_t)(i * 64 + (size_t)__builtin_ctzll(bits));
+    for (size_t k = 0; k < d + 3; k++) {
+        const double *from = k <= d ? forms->rows + k * forms->stride : k == d + 1 ? forms->slack : forms->size;
+        for (at = 0; at < n; at++) rows[k * stride + at] = from[list->units[at]];
+        for (; at < stride; at++) rows[k * stride + at] = k == d ? -1 : 0;
+    }
+    return 1;
+}
+
+static void push_cut(fl_walk *w, const fl_forms *forms, size_t at, double sign, int64_t bit)
+{
+    fl_forms *cuts = &w->cuts;
+    for (size_t k = 0; k <= w->cells->d; k++)
+        cuts->rows[k * cuts->stride + cuts->n] = sign * forms->rows[k * forms->stride + at];
+    cuts->slack[cuts->n] = forms->slack[at];
+    cuts->size[cuts->n] = forms->size[at];
+    w->cut_bits[cuts->n++] = bit;
+}
+
+static int must_stop(fl_walk *w)
+{
+    if (!w->stopped && ++w->n_nodes % NODES_A_CLOCK == 0 && seconds_now() > w->stop_at) w->stopped = 1;
+    return w->stopped;
+}
+
+static fl_status visit_layer(fl_walk *w, size_t l, const fl_cell *cell);
+
+static fl_status visit_list(fl_walk *w, size_t l, const crossing_list *list, const fl_cell *cell,
+                            const uint64_t *todo)
+{
+    const fl_cell_layer *layer = w->cells->layers + l;
+    uint64_t *active = w->layers[l].active;
+    const size_t n_words = fl_words(list->forms.n);
+    size_t word = 0;
+    while (word < n_words && !todo[word]) word++;
+    if (word == n_words) return visit_layer(w, l + 1, cell);
+    const size_t at = word * 64 + (size_t)__builtin_ctzll(todo[word]);
+    const uint32_t unit = list->units[at];
+    const size_t bit = (size_t)layer->bits[unit];
+    if (must_stop(w)) return leave_open(w, bit, 0);
+    if (w->cuts.n - w->cells->half_spaces.n == DEEPEST) return leave_open(w, bit, 1);
+
+    const fl_stack_mark mark = fl_stack_here(&w->stack);
+    const int given = bit < w->n_prefix ? prefix_bit(w, bit) : -1;
+    const fl_cell *parts[2] = {NULL, NULL};
+    fl_status status = w->geometry->split(w, cell, &list->forms, at, given == 1 ? NULL : parts,
+                                          given == 0 ? NULL : parts + 1);
+    if (status == FL_UNDECIDED) status = leave_open(w, bit, 1);
+    fl_sides sides;
+    uint64_t *rest = fl_stack_take(&w->stack, n_words * sizeof(uint64_t));
+    if (!rest || !take_masks(w, n_words, &sides)) return FL_NO_MEMORY;
+    memcpy(rest, todo, n_words * sizeof(uint64_t));
+    rest[word] &= rest[word] - 1;
+    w->stats->n_cuts++;
+    for (int side = 0; side < 2 && status == FL_OK; side++) {
+        if (!parts[side]) continue;
+        active[unit / 64] = (active[unit / 64] & ~(UINT64_C(1) << unit % 64)) | (uint64_t)side << unit % 64;
+        status = find_sides(w, parts[side], &list->forms, rest, &sides);
+        if (status == FL_UNDECIDED) {
+            status = leave_open(w, bit + 1, 1);
+            continue;
+        }
+        if (status) break;
+        for (size_t i = 0; i < n_words; i++)
+            for (uint64_t known = sides.inactive[i] | sides.active[i]; known; known &= known - 1) {
+                const size_t j = list->units[i * 64 + (size_t)__builtin_ctzll(known)];
+                const uint64_t is_active = sides.active[i] >> __builtin_ctzll(known) & 1;
+                active[j / 64] = (active[j / 64] & ~(UINT64_C(1) << j % 64)) | is_active << j % 64;
+            }
+        push_cut(w, &list->forms, at, side ? 1 : -1, (int64_t)bit);
+        status = visit_list(w, l, list, parts[side], sides.crossing);
+        w->cuts.n--;
+    }
+    fl_stack_back_to(&w->stack, mark);
+    return status;
+}
+
+static fl_status visit_layer(fl_walk *w, size_t l, const fl_cell *cell)
+{
+    if (l == w->cells->n_hidden) return leaf(w, cell);
+    const fl_cell_layer *layer = w->cells->layers + l;
+    fl_walk_layer *state = w->layers + l;
+    if (must_stop(w)) return leave_open(w, layer->first_bit, 0);
+    fl_status status = l ? update_forms(w, l) : FL_OK;
+    if (status) return status;
+    const fl_stack_mark mark = fl_stack_here(&w->stack);
+    const size_t n_words = fl_words(layer->n_units);
+    fl_sides sides;
+    if (!take_masks(w, n_words, &sides)) return FL_NO_MEMORY;
+    status = find_sides(w, cell, &state->forms, layer->folding, &sides);
+    if (status == FL_UNDECIDED) status = leave_open(w, layer->first_bit, 1);
+    else if (status == FL_OK) {
+        uint64_t crossing = 0;
+        for (size_t i = 0; i < n_words; i++) {
+            state->active[i] = sides.active[i] | ~layer->folding[i];
+            crossing |= sides.crossing[i];
+        }
+        if (layer->n_units % 64) state->active[n_words - 1] &= (UINT64_C(1) << layer->n_units % 64) - 1;
+        crossing_list list;
+        if (!crossing) status = visit_layer(w, l + 1, cell);
+        else if (!list_crossing(w, &state->forms, sides.crossing, &list)) status = FL_NO_MEMORY;
+        else {
+            uint64_t *todo = fl_stack_take(&w->stack, fl_words(list.forms.n) * sizeof(uint64_t));
+            if (!todo) return FL_NO_MEMORY;
+            for (size_t i = 0; i < list.forms.n; i += 64)
+                todo[i / 64] = list.forms.n - i >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << (list.forms.n - i)) - 1;
+            status = visit_list(w, l, &list, cell, todo);
+        }
+    }
+    fl_stack_back_to(&w->stack, mark);
+    return status;
+}
+
+/* The first layer's forms never change. */
+static void first_forms(fl_walk *w)
+{
+    const fl_cells *cells = w->cells;
+    const fl_cell_layer *layer = cells->layers;
+    const size_t d = cells->d;
+    double *rows = w->layers[0].forms.rows;
+    for (size_t k = 0; k <= d; k++)
+        for (size_t j = 0; j < layer->stride; j++) {
+            double sum = (j < layer->n_units ? cells->one[k] : k == d) * layer->bias[j];
+            for (size_t i = 0; i < layer->n_in; i++)
+                sum += layer->columns[i * layer->stride + j] * cells->inputs[i * (d + 1) + k];
+            rows[k * layer->stride + j] = sum;
+        }
+    w->layers[0].version = 1;
+}
+
+static void *walk_allocate(fl_walk *w)
+{
+    const fl_cells *cells = w->cells;
+    const size_t d = cells->d;
+    void *memory = NULL;
+    fl_arena arena = {NULL, 0};
+    for (int pass = 0; pass < 2; pass++) {
+        w->layers = fl_take(&arena, cells->n_hidden, sizeof(fl_walk_layer));
+        for (size_t l = 0; l < cells->n_hidden; l++) {
+            const fl_cell_layer *layer = cells->layers + l;
+            double *rows = fl_take(&arena, (d + 1) * layer->stride, sizeof(double));
+            uint64_t *active = fl_take(&arena, fl_words(layer->n_units), sizeof(uint64_t));
+            uint64_t *active_above = fl_take(&arena, fl_words(layer->n_in), sizeof(uint64_t));
+            if (!pass) continue;
+            w->layers[l].forms = (fl_forms){layer->n_units, layer->stride, rows, (double *)layer->slack,
+                                            (double *)layer->size};
+            w->layers[l].active = active;
+            w->layers[l].active_above = active_above;
+        }
+        const fl_forms *domain = &cells->half_spaces;
+        const size_t n = domain->n + cells->n_neurons, stride = (n / FL_CELL_LANES + 1) * FL_CELL_LANES;
+        double *rows = fl_take(&arena, (d + 3) * stride, sizeof(double));
+        w->cuts = (fl_forms){domain->n, stride, rows, rows + (d + 1) * stride, rows + (d + 2) * stride};
+        w->cut_bits = fl_take(&arena, n, sizeof(int64_t));
+        if (pass == 0 && !(memory = fl_arena_allocate(&arena))) return NULL;
+        if (pass == 0) continue;
+        for (size_t i = 0; i < domain->n; i++) {
+            for (size_t k = 0; k <= d; k++) rows[k * stride + i] = domain->rows[k * domain->stride + i];
+            w->cuts.slack[i] = domain->slack[i];
+            w->cuts.size[i] = domain->size[i];
+            w->cut_bits[i] = -1 - (int64_t)i;
+        }
+    }
+    return memory;
+}
+
+static const fl_geometry *geometry_named(const char *name)
+{
+    static const fl_geometry *const geometries[] = {&fl_plane_geometry};
+    for (size_t i = 0; i < sizeof geometries / sizeof *geometries; i++)
+        if (strcmp(geometries[i]->name, name) == 0) return geometries[i];
+    return NULL;
+}
+
+fl_status fl_cells_walk(const fl_cells *cells, const char *engine, const uint8_t *prefix, size_t n_prefix,
+                        const fl_cell_limits *limits, fl_cell_rows *rows, fl_cell_opens *opens,
+                        fl_cell_stats *stats)
+{
+    fl_walk w = {.cells = cells, .geometry = geometry_named(engine), .prefix = prefix, .n_prefix = n_prefix,
+                 .limits = limits, .rows = rows, .opens = opens, .stats = stats};
+    if (!w.geometry) return FL_UNKNOWN_ENGINE;
+    void *memory = walk_allocate(&w);
+    if (!memory) return FL_NO_MEMORY;
+    opens->n_bytes = cells->n_bytes;
+    if (rows) {
+        rows->d = cells->d;
+        rows->n_bytes = cells->n_bytes;
+    }
+    w.stop_at = seconds_now() + limits->seconds;
+    for (int i = 0; i < FL_CELL_LANES; i++) w.margins[i] = stats->smallest_margin;
+    if (cells->n_hidden) first_forms(&w);
+    const fl_cell *root;
+    fl_status status = w.geometry->root(&w, &root);
+    if (status == FL_OK) status = visit_layer(&w, 0, root);
+    for (int i = 0; i < FL_CELL_LANES; i++) stats->smallest_margin = fmin(stats->smallest_margin, w.margins[i]);
+    fl_stack_free(&w.stack);
+    free(memory);
+    return status;
+}
