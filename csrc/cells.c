@@ -76,9 +76,10 @@ static void fill_layer(fl_cell_layer *layer, const layer_arrays *a, size_t n_in,
                              .n_bits = bit - first_bit};
 }
 
-/* size and error, [n_in] of what comes in, become those of what goes out. Returns the largest number. */
+/* From size and error of what comes in, [n_in], those of what goes out. Returns the largest number. */
 static double bound_layer(const fl_cell_layer *layer, const layer_arrays *a, double size_of_one, size_t d,
-                          double *size, double *error, double *next_size, double *next_error)
+                          int certify, const double *size, const double *error, double *next_size,
+                          double *next_error)
 {
     const double n_operations = (double)(layer->n_in + 2 * FL_MOST_UPDATES + 8);
     double largest = 0;
@@ -90,11 +91,11 @@ static double bound_layer(const fl_cell_layer *layer, const layer_arrays *a, dou
             e += w * error[i];
         }
         if (s > 0) e += n_operations * (ROUNDOFF * s + DBL_TRUE_MIN);
-        a->size[j] = s * FOR_ROUNDED_BOUNDS;
-        a->slack[j] = (e + evaluation_error(s, d)) * FOR_ROUNDED_BOUNDS;
         const double steepest = fmax(1, fabs(layer->slopes[j]));
-        next_size[j] = a->size[j] * steepest;
+        next_size[j] = s * FOR_ROUNDED_BOUNDS * steepest;
         next_error[j] = e * FOR_ROUNDED_BOUNDS * steepest;
+        a->size[j] = certify ? s * FOR_ROUNDED_BOUNDS : 0;
+        a->slack[j] = certify ? (e + evaluation_error(s, d)) * FOR_ROUNDED_BOUNDS : 0;
         largest = fmax(largest, fmax(next_size[j], next_error[j]));
         if (!(largest <= LARGEST)) return INFINITY;
     }
@@ -116,8 +117,8 @@ static fl_status bound_layers(fl_cells *cells, const layer_arrays *arrays, const
         error[i] = domain->input_errors[i];
     }
     for (size_t l = 0; l < cells->n_hidden && status == FL_OK; l++) {
-        if (!(bound_layer(cells->layers + l, arrays + l, size_of_one, d, size, error, next_size, next_error)
-              <= LARGEST))
+        if (!(bound_layer(cells->layers + l, arrays + l, size_of_one, d, domain->certify, size, error, next_size,
+                          next_error) <= LARGEST))
             status = FL_UNDECIDED;
         double *swap = size;
         size = next_size;
@@ -182,6 +183,7 @@ fl_status fl_cells_new(size_t n_layers, const size_t *widths, const double *cons
         cells->d = d;
         cells->n_hidden = n_hidden;
         cells->n_vertices = domain->n_vertices;
+        cells->certify = domain->certify;
         for (size_t l = 0; l < n_hidden; l++) {
             fill_layer(cells->layers + l, arrays + l, widths[l], widths[l + 1], weights[l], biases[l], slopes[l],
                        cells->n_neurons);

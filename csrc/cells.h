@@ -1,8 +1,9 @@
 /* Cells: the activation regions of a network on a bounded domain, found depth first and proved.
 
-   cells.c is the walk: layers, forms, prefixes, limits. A geometry is a way to keep one cell; it tells on
-   which sides of a fold a cell has points, and cuts it. cells_plane.c keeps polygons, cells_vertices.c
-   vertices, cells_lp.c half-spaces and a point inside.
+   cells.c packs a network and bounds what its forms are off by; walk.c is the walk: layers, forms, prefixes,
+   limits. A geometry is a way to keep one cell; it tells on which sides of a fold a cell has points, and cuts
+   it. cells_line.c keeps intervals, cells_plane.c polygons, cells_vertices.c vertices, cells_lp.c
+   half-spaces and a point inside.
 
    Geometry is not trusted. A cell stands for a superset of the true one, so that a sign found on it is
    proved; that a leaf exists is proved by the signs, at one point, of all that cut on its path. What is
@@ -35,6 +36,7 @@ struct fl_cells {
     const double *one;         /* [d + 1]: what biases multiply */
     const double *reach;       /* [d]: |u_k| <= reach_k in the domain */
     fl_forms half_spaces;      /* of the domain, positive inside */
+    int certify;
     size_t n_vertices;
     const double *vertices;    /* [n_vertices][d] */
     const uint32_t *facets;    /* [n_vertices][d] */
@@ -66,7 +68,7 @@ typedef struct {
 /* Cutting rounds: what a cut may put a new vertex off by, in units of reach_k. */
 #define FL_CUT_ERROR(d) (16 * (double)(d) * (DBL_EPSILON / 2))
 
-extern const fl_geometry fl_plane_geometry, fl_vertices_geometry, fl_lp_geometry;
+extern const fl_geometry fl_line_geometry, fl_plane_geometry, fl_vertices_geometry, fl_lp_geometry;
 
 /* A layer's forms on the path that is walked, and what they were computed from. */
 typedef struct {

@@ -128,5 +128,5 @@ static void describe(const fl_walk *w, const fl_cell *polygon, size_t *n_vertice
     *facets = polygon->edges;
 }
 
-const fl_geometry fl_plane_geometry = {.name = "plane", .root = root, .sides = sides, .split = split,
+const fl_geometry fl_plane_geometry = {.name = "polygons", .root = root, .sides = sides, .split = split,
                                        .point = point, .describe = describe};

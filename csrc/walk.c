@@ -70,7 +70,7 @@ static fl_status leaf(fl_walk *w, const fl_cell *cell)
     if (!point) return FL_NO_MEMORY;
     fl_status status = FL_OK;
     w->geometry->point(w, cell, point);
-    if (!cells->kernels->all_positive(cells->d, &w->cuts, point)) status = leave_open(w, cells->n_neurons, 1);
+    if (cells->certify && !cells->kernels->all_positive(cells->d, &w->cuts, point)) status = leave_open(w, cells->n_neurons, 1);
     else {
         if (++w->stats->n_cells >= w->limits->most_cells) w->stopped = 1;
         if (w->rows) {
@@ -346,7 +346,7 @@ static void *walk_allocate(fl_walk *w)
 
 static const fl_geometry *geometry_named(const char *name)
 {
-    static const fl_geometry *const geometries[] = {&fl_plane_geometry};
+    static const fl_geometry *const geometries[] = {&fl_line_geometry, &fl_plane_geometry};
     for (size_t i = 0; i < sizeof geometries / sizeof *geometries; i++)
         if (strcmp(geometries[i]->name, name) == 0) return geometries[i];
     return NULL;
