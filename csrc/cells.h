@@ -20,10 +20,11 @@ enum { FL_NO_BIT = -1 };
 typedef struct {
     size_t n_in, n_units, stride;
     const double *columns;     /* [n_in][stride]: W, column by column */
-    const double *bias;        /* [stride]; padding -1 */
+    const double *start;       /* forms, rows [d + 1][stride], of no unit below: the bias; padding -1 */
     const double *slopes;      /* [n_units]; 1: passes through, no bit */
     const double *slack, *size;/* [stride]: of the forms, see fl_forms */
     const uint64_t *folding;   /* the units with a bit */
+    const uint64_t *leaking;   /* the units whose slope is not 0 */
     const int64_t *bits;       /* [n_units]: which, or FL_NO_BIT */
     size_t first_bit, n_bits;
 } fl_cell_layer;
@@ -33,7 +34,6 @@ struct fl_cells {
     size_t d, n_hidden, n_neurons, n_bytes, widest;
     fl_cell_layer *layers;     /* [n_hidden] */
     const double *inputs;      /* [n_inputs][d + 1]: forms of the network's inputs */
-    const double *one;         /* [d + 1]: what biases multiply */
     const double *reach;       /* [d]: |u_k| <= reach_k in the domain */
     fl_forms half_spaces;      /* of the domain, positive inside */
     int certify;
