@@ -159,7 +159,7 @@ static int take_masks(fl_walk *w, size_t n_words, fl_sides *sides)
 }
 
 /* FL_UNDECIDED where one of the forms in `todo` is. */
-static fl_status find_sides(fl_walk *w, const fl_cell *cell, const fl_forms *forms, const uint64_t *todo,
+static inline fl_status find_sides(fl_walk *w, const fl_cell *cell, const fl_forms *forms, const uint64_t *todo,
                             fl_sides *sides)
 {
     const fl_status status = w->geometry->sides(w, cell, forms, todo, sides);
@@ -235,26 +235,26 @@ static fl_status visit_list(fl_walk *w, size_t l, const crossing_list *list, con
     fl_sides sides;
     uint64_t *rest = fl_stack_take(&w->stack, n_words * sizeof(uint64_t));
     if (!rest || !take_masks(w, n_words, &sides)) return FL_NO_MEMORY;
-    memcpy(rest, todo, n_words * sizeof(uint64_t));
-    rest[word] &= rest[word] - 1;
+    uint64_t any_left = 0;
+    for (size_t i = 0; i < n_words; i++) any_left |= rest[i] = i == word ? todo[i] & (todo[i] - 1) : todo[i];
     w->stats->n_cuts++;
     for (int side = 0; side < 2 && status == FL_OK; side++) {
         if (!parts[side]) continue;
         active[unit / 64] = (active[unit / 64] & ~(UINT64_C(1) << unit % 64)) | (uint64_t)side << unit % 64;
-        status = find_sides(w, parts[side], &list->forms, rest, &sides);
+        if (any_left) status = find_sides(w, parts[side], &list->forms, rest, &sides);
         if (status == FL_UNDECIDED) {
             status = leave_open(w, bit + 1, 1);
             continue;
         }
         if (status) break;
-        for (size_t i = 0; i < n_words; i++)
+        for (size_t i = 0; i < n_words && any_left; i++)
             for (uint64_t known = sides.inactive[i] | sides.active[i]; known; known &= known - 1) {
                 const size_t j = list->units[i * 64 + (size_t)__builtin_ctzll(known)];
                 const uint64_t is_active = sides.active[i] >> __builtin_ctzll(known) & 1;
                 active[j / 64] = (active[j / 64] & ~(UINT64_C(1) << j % 64)) | is_active << j % 64;
             }
         push_cut(w, &list->forms, at, side ? 1 : -1, (int64_t)bit);
-        status = visit_list(w, l, list, parts[side], sides.crossing);
+        status = any_left ? visit_list(w, l, list, parts[side], sides.crossing) : visit_layer(w, l + 1, parts[side]);
         w->cuts.n--;
     }
     fl_stack_back_to(&w->stack, mark);

@@ -9,6 +9,7 @@ import math
 import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ ENGINES = ("sweep", "polygons", "vertices", "lp", "exact")
 # Seconds a part may take: Ctrl-C is heard, progress told and work spread this often.
 _SLICE = 0.2
 _FIRST_SLICE = 0.005
+_MOST_DIMENSIONS_OF_VERTICES = 6
 # Rationals are slow to come back to where they were.
 _SLOW_SLICE = 1.0
 
@@ -186,78 +188,85 @@ def _joined(found, opens, n_bytes):
 
 def _prepared(net, domain, certify):
     """The arrays of the C core's walk."""
-    d = domain.dimension
-    root, rows = cells.root_cell(domain)
-    low, high = _bounding_box(domain, root)
-    m, p, errors = _inputs(domain, np.maximum(abs(low), abs(high)))
-    simple = all(facets.bit_count() == d for facets in root.facets)
-    vertices = np.array([[u / v[-1] for u in v[:-1]] for v in root.vertices]).reshape(-1, d)
-    facets = np.array([_numbers(f) for f in root.facets] if simple else [], np.uint32).reshape(-1, d)
-    if simple and d == 2:
-        order = _around(facets)
-        (ax, ay), (bx, by), (cx, cy) = vertices[order[:3]]
-        if (bx - ax) * (cy - ay) < (by - ay) * (cx - ax):
-            order = order[::-1]
-        vertices, facets = vertices[order], facets[order]
+    bounds = domain._bounds()
+    reach, half_spaces, vertices, facets = _polytope(domain) if bounds is None else _box(*bounds)
+    inputs, errors = _inputs(domain, reach)
     return Cells(
         [np.ascontiguousarray(w, np.float64) for w in net.weights],
         [np.ascontiguousarray(b, np.float64) for b in net.biases],
         [np.ascontiguousarray(s, np.float64) for s in net.slopes],
-        inputs=np.ascontiguousarray(np.column_stack([m, p])),
+        inputs=inputs,
         input_errors=errors,
         one=domain._scale(),
-        reach=np.maximum(abs(low), abs(high)),
-        half_spaces=_half_spaces(domain, rows),
-        vertices=np.ascontiguousarray(vertices if simple else vertices[:0]),
-        facets=np.ascontiguousarray(facets),
+        reach=reach,
+        half_spaces=half_spaces,
+        vertices=vertices,
+        facets=facets,
         certify=certify,
     )
 
 
-def _bounding_box(domain, root):
-    bounds = domain._bounds()
-    if bounds is not None:
-        return bounds
-    corners = np.array([[u / v[-1] for u in v[:-1]] for v in root.vertices])
-    return np.nextafter(corners.min(axis=0), -np.inf), np.nextafter(corners.max(axis=0), np.inf)
-
-
 def _inputs(domain, reach):
-    """(M, p, errors): x = M u + p, each input off by at most its error."""
+    """The network's inputs as forms of (u, 1), and what each is off by at most."""
     d, placement = domain.dimension, domain._placement()
     if placement is None:
-        return np.eye(d), np.zeros(d), np.zeros(d)
+        return np.eye(d, d + 1), np.zeros(d)
     m, p = placement
-    if not isinstance(m, tuple):
-        return m, p, np.zeros(len(m))
-    difference = (m[0] - m[1])[:, None]
-    return difference, p, np.spacing(abs(difference[:, 0])) * reach[0]
+    errors = np.zeros(len(p))
+    if isinstance(m, tuple):
+        m = (m[0] - m[1])[:, None]
+        errors = np.spacing(abs(m[:, 0])) * reach[0]
+    return np.hstack([m, p[:, None]]), errors
 
 
-def _half_spaces(domain, rows):
-    """Forms, positive inside, for the facets' numbers: of the box, then of the `rows` that cut it."""
-    d, bounds = domain.dimension, domain._bounds()
-    box = np.zeros((2 * d, d + 1))
-    box[:, d] = 1.0  # where there is no box, facets that no vertex lies on
-    if bounds is not None:
-        box[0::2, :d], box[0::2, d] = np.eye(d), -bounds[0]
-        box[1::2, :d], box[1::2, d] = -np.eye(d), bounds[1]
+@lru_cache(maxsize=16)
+def _unit_box(d):
+    """Which bound each coordinate of each vertex has, (n_vertices, d) of 0 and 1; the facets they lie on; the
+    facets' forms without their bounds, (2 d, d + 1). In the plane counterclockwise; none in many dimensions."""
+    upper = np.indices((2,) * d).reshape(d, -1).T if d <= _MOST_DIMENSIONS_OF_VERTICES else np.empty((0, d), int)
+    if d == 2:
+        upper = upper[[0, 2, 3, 1]]
+    forms = np.zeros((2 * d, d + 1))
+    forms[0::2, :d], forms[1::2, :d] = np.eye(d), -np.eye(d)
+    return upper.astype(bool), (2 * np.arange(d) + upper).astype(np.uint32), forms
+
+
+def _box(low, high):
+    d = len(low)
+    upper, facets, forms = _unit_box(d)
+    half_spaces = forms.copy()
+    half_spaces[0::2, d], half_spaces[1::2, d] = -low, high
+    return np.maximum(abs(low), abs(high)), half_spaces, np.where(upper, high, low), facets
+
+
+def _polytope(domain):
+    """From its exact vertices."""
+    d = domain.dimension
+    root, rows = cells.root_cell(domain)
+    vertices = np.array([[u / v[-1] for u in v[:-1]] for v in root.vertices])
+    reach = np.nextafter(abs(vertices).max(axis=0), np.inf)
+    # The numbers of facets begin with those of a box that no vertex is on.
     a, b = domain._half_spaces()
-    return np.ascontiguousarray(np.vstack([box, np.column_stack([-a, b])[rows]]))
+    half_spaces = np.vstack([np.eye(1, d + 1, d).repeat(2 * d, axis=0), np.hstack([-a, b[:, None]])[rows]])
+    simple = all(f.bit_count() == d for f in root.facets)
+    if not simple or d > _MOST_DIMENSIONS_OF_VERTICES:
+        return reach, half_spaces, np.empty((0, d)), np.empty((0, d), np.uint32)
+    facets = np.array([[i for i in range(f.bit_length()) if f >> i & 1] for f in root.facets], np.uint32)
+    if d == 2:
+        order = _counterclockwise(vertices, facets)
+        vertices, facets = vertices[order], facets[order]
+    return reach, half_spaces, vertices, facets
 
 
-def _numbers(bits):
-    return [i for i in range(bits.bit_length()) if bits >> i & 1]
-
-
-def _around(facets):
-    """The order of a polygon's vertices, each on two facets, from one to the next."""
+def _counterclockwise(vertices, facets):
+    """The order of a polygon's vertices, each on two facets."""
     order, facet = [0], facets[0][1]
     while len(order) < len(facets):
         following = next(i for i, f in enumerate(facets) if facet in f and i != order[-1])
-        facet = facets[following][0] + facets[following][1] - facet
+        facet = facets[following].sum() - facet
         order.append(following)
-    return np.array(order)
+    (ax, ay), (bx, by), (cx, cy) = vertices[order[:3]]
+    return order if (bx - ax) * (cy - ay) > (by - ay) * (cx - ax) else order[::-1]
 
 
 def parts(walk, workers=1, deadline=math.inf, most_cells=math.inf):
