@@ -23,6 +23,7 @@ typedef struct {
     const double *start;       /* forms, rows [d + 1][stride], of no unit below: the bias; padding -1 */
     const double *slopes;      /* [n_units]; 1: passes through, no bit */
     const double *slack, *size;/* [stride]: of the forms, see fl_forms */
+    const double *error;       /* [stride]: the part of slack that is not from evaluating */
     const uint64_t *folding;   /* the units with a bit */
     const uint64_t *leaking;   /* the units whose slope is not 0 */
     const int64_t *bits;       /* [n_units]: which, or FL_NO_BIT */
@@ -33,7 +34,9 @@ struct fl_cells {
     const fl_cell_kernels *kernels;
     size_t d, n_hidden, n_neurons, n_bytes, widest;
     fl_cell_layer *layers;     /* [n_hidden] */
+    size_t n_inputs;
     const double *inputs;      /* [n_inputs][d + 1]: forms of the network's inputs */
+    const double *input_errors;/* [n_inputs] */
     const double *reach;       /* [d]: |u_k| <= reach_k in the domain */
     fl_forms half_spaces;      /* of the domain, positive inside */
     int certify;

@@ -3,8 +3,6 @@
    it make a short list, and only the list goes down the tree. */
 #include "walk.h"
 
-#include <float.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -20,6 +18,7 @@ enum {
 typedef struct {
     fl_forms forms;
     uint32_t *units;
+    int is_tight;              /* the forms have the bounds of tighten.c */
 } crossing_list;
 
 static double seconds_now(void)
@@ -70,8 +69,11 @@ static fl_status leaf(fl_walk *w, const fl_cell *cell)
     if (!point) return FL_NO_MEMORY;
     fl_status status = FL_OK;
     w->geometry->point(w, cell, point);
-    if (cells->certify && !cells->kernels->all_positive(cells->d, &w->cuts, point)) status = leave_open(w, cells->n_neurons, 1);
-    else {
+    int exists = 1;
+    if (cells->certify && !cells->kernels->all_positive(cells->d, &w->cuts, point))
+        status = fl_leaf_again(w, point, &exists);
+    if (status == FL_UNDECIDED) status = leave_open(w, cells->n_neurons, 1);
+    else if (status == FL_OK && exists) {
         if (++w->stats->n_cells >= w->limits->most_cells) w->stopped = 1;
         if (w->rows) {
             size_t n_vertices = 0, n_facets = 0;
@@ -171,26 +173,48 @@ static inline fl_status find_sides(fl_walk *w, const fl_cell *cell, const fl_for
     return FL_OK;
 }
 
+static void fill_list(const fl_walk *w, const fl_forms *forms, crossing_list *list)
+{
+    const size_t d = w->cells->d, stride = list->forms.stride;
+    for (size_t k = 0; k < d + 3; k++) {
+        const double *from = k <= d ? forms->rows + k * forms->stride : k == d + 1 ? forms->slack : forms->size;
+        double *to = list->forms.rows + k * stride;
+        size_t at = 0;
+        for (; at < list->forms.n; at++) to[at] = from[list->units[at]];
+        for (; at < stride; at++) to[at] = k == d ? -1 : 0;
+    }
+}
+
 static int list_crossing(fl_walk *w, const fl_forms *forms, const uint64_t *crossing, crossing_list *list)
 {
     const size_t d = w->cells->d;
-    size_t n = 0;
+    size_t n = 0, at = 0;
     for (size_t i = 0; i < fl_words(forms->n); i++) n += fl_popcount(crossing[i]);
     const size_t stride = (n + FL_CELL_LANES - 1) / FL_CELL_LANES * FL_CELL_LANES;
     list->units = fl_stack_take(&w->stack, n * sizeof(uint32_t));
     double *rows = fl_stack_take(&w->stack, (d + 3) * stride * sizeof(double));
     if (!list->units || !rows) return 0;
     list->forms = (fl_forms){n, stride, rows, rows + (d + 1) * stride, rows + (d + 2) * stride};
-    size_t at = 0;
     for (size_t i = 0; i < fl_words(forms->n); i++)
         for (uint64_t bits = crossing[i]; bits; bits &= bits - 1)
             list->units[at++] = (uint32_t)(i * 64 + (size_t)__builtin_ctzll(bits));
-    for (size_t k = 0; k < d + 3; k++) {
-        const double *from = k <= d ? forms->rows + k * forms->stride : k == d + 1 ? forms->slack : forms->size;
-        for (at = 0; at < n; at++) rows[k * stride + at] = from[list->units[at]];
-        for (; at < stride; at++) rows[k * stride + at] = k == d ? -1 : 0;
-    }
+    fill_list(w, forms, list);
     return 1;
+}
+
+/* FL_UNDECIDED where the list has tight forms already. */
+static fl_status tighten_list(fl_walk *w, size_t l, crossing_list *list)
+{
+    if (l == 0 || list->is_tight || !w->cells->certify) return FL_UNDECIDED;
+    const fl_stack_mark mark = fl_stack_here(&w->stack);
+    fl_forms *tight = fl_stack_take(&w->stack, (l + 1) * sizeof *tight);
+    if (!tight) return FL_NO_MEMORY;
+    const fl_status status = fl_tight_forms(w, l, tight);
+    if (status) return status;
+    fill_list(w, tight + l, list);
+    list->is_tight = 1;
+    fl_stack_back_to(&w->stack, mark);
+    return FL_OK;
 }
 
 static void push_cut(fl_walk *w, const fl_forms *forms, size_t at, double sign, int64_t bit)
@@ -211,8 +235,7 @@ static int must_stop(fl_walk *w)
 
 static fl_status visit_layer(fl_walk *w, size_t l, const fl_cell *cell);
 
-static fl_status visit_list(fl_walk *w, size_t l, const crossing_list *list, const fl_cell *cell,
-                            const uint64_t *todo)
+static fl_status visit_list(fl_walk *w, size_t l, crossing_list *list, const fl_cell *cell, const uint64_t *todo)
 {
     const fl_cell_layer *layer = w->cells->layers + l;
     uint64_t *active = w->layers[l].active;
@@ -229,8 +252,9 @@ static fl_status visit_list(fl_walk *w, size_t l, const crossing_list *list, con
     const fl_stack_mark mark = fl_stack_here(&w->stack);
     const int given = bit < w->n_prefix ? prefix_bit(w, bit) : -1;
     const fl_cell *parts[2] = {NULL, NULL};
-    fl_status status = w->geometry->split(w, cell, &list->forms, at, given == 1 ? NULL : parts,
-                                          given == 0 ? NULL : parts + 1);
+    fl_status status;
+    do status = w->geometry->split(w, cell, &list->forms, at, given == 1 ? NULL : parts, given == 0 ? NULL : parts + 1);
+    while (status == FL_UNDECIDED && (status = tighten_list(w, l, list)) == FL_OK);
     if (status == FL_UNDECIDED) status = leave_open(w, bit, 1);
     fl_sides sides;
     uint64_t *rest = fl_stack_take(&w->stack, n_words * sizeof(uint64_t));
@@ -241,7 +265,9 @@ static fl_status visit_list(fl_walk *w, size_t l, const crossing_list *list, con
     for (int side = 0; side < 2 && status == FL_OK; side++) {
         if (!parts[side]) continue;
         active[unit / 64] = (active[unit / 64] & ~(UINT64_C(1) << unit % 64)) | (uint64_t)side << unit % 64;
-        if (any_left) status = find_sides(w, parts[side], &list->forms, rest, &sides);
+        if (any_left)
+            do status = find_sides(w, parts[side], &list->forms, rest, &sides);
+            while (status == FL_UNDECIDED && (status = tighten_list(w, l, list)) == FL_OK);
         if (status == FL_UNDECIDED) {
             status = leave_open(w, bit + 1, 1);
             continue;
@@ -273,7 +299,18 @@ static fl_status visit_layer(fl_walk *w, size_t l, const fl_cell *cell)
     const size_t n_words = fl_words(layer->n_units);
     fl_sides sides;
     if (!take_masks(w, n_words, &sides)) return FL_NO_MEMORY;
-    status = find_sides(w, cell, &state->forms, layer->folding, &sides);
+    fl_forms forms = state->forms;
+    crossing_list list = {.is_tight = 0};
+    status = find_sides(w, cell, &forms, layer->folding, &sides);
+    if (status == FL_UNDECIDED && l && w->cells->certify) {
+        fl_forms *tight = fl_stack_take(&w->stack, (l + 1) * sizeof *tight);
+        if (!tight) return FL_NO_MEMORY;
+        status = fl_tight_forms(w, l, tight);
+        if (status) return status;
+        forms = tight[l];
+        list.is_tight = 1;
+        status = find_sides(w, cell, &forms, layer->folding, &sides);
+    }
     if (status == FL_UNDECIDED) status = leave_open(w, layer->first_bit, 1);
     else if (status == FL_OK) {
         uint64_t crossing = 0;
@@ -282,9 +319,8 @@ static fl_status visit_layer(fl_walk *w, size_t l, const fl_cell *cell)
             crossing |= sides.crossing[i];
         }
         if (layer->n_units % 64) state->active[n_words - 1] &= (UINT64_C(1) << layer->n_units % 64) - 1;
-        crossing_list list;
         if (!crossing) status = visit_layer(w, l + 1, cell);
-        else if (!list_crossing(w, &state->forms, sides.crossing, &list)) status = FL_NO_MEMORY;
+        else if (!list_crossing(w, &forms, sides.crossing, &list)) status = FL_NO_MEMORY;
         else {
             uint64_t *todo = fl_stack_take(&w->stack, fl_words(list.forms.n) * sizeof(uint64_t));
             if (!todo) return FL_NO_MEMORY;

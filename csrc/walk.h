@@ -2,6 +2,9 @@
 #ifndef FOLDLINE_WALK_H
 #define FOLDLINE_WALK_H
 
+#include <float.h>
+#include <math.h>
+
 #include "cells.h"
 
 /* A layer's forms are changed at most this often before they are computed from nothing. */
@@ -18,6 +21,26 @@ static inline size_t fl_popcount(uint64_t x)
     x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0f;
     return (size_t)(x * 0x0101010101010101 >> 56);
 }
+
+#define FL_ROUNDOFF (DBL_EPSILON / 2)
+/* Bounds are themselves sums of positive numbers, rounded. */
+#define FL_FOR_ROUNDED_BOUNDS 1.01
+
+/* What evaluating a form at a point, and placing a crossing by such values, can be off by. */
+static inline double fl_evaluation_error(double size, size_t d) { return (double)(3 * d + 16) * FL_ROUNDOFF * size; }
+
+static inline double fl_form_size(const fl_forms *forms, size_t at, const double *reach, size_t d)
+{
+    double size = fabs(forms->rows[d * forms->stride + at]);
+    for (size_t k = 0; k < d; k++) size += fabs(forms->rows[k * forms->stride + at]) * reach[k];
+    return size;
+}
+
+/* tighten.c: the forms of layers 0 to l on the path that is walked, with tight bounds, on the stack. */
+fl_status fl_tight_forms(fl_walk *w, size_t l, fl_forms *forms);
+
+/* tighten.c: whether the cell of the path, whose pattern is complete, exists; if so, a point in it. */
+fl_status fl_leaf_again(fl_walk *w, double *point, int *exists);
 
 fl_status fl_cell_opens_add(fl_cell_opens *opens, const uint8_t *bits, size_t length, int tie);
 fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double *point, size_t n_vertices,

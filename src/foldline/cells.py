@@ -255,8 +255,17 @@ def _placed(matrix, origin):
 
 def _integers(values):
     """(integers, exponent) with values = integers * 2**exponent, exponent <= 0."""
-    ratios = [value.as_integer_ratio() for value in np.asarray(values, np.float64).ravel().tolist()]
-    bits = max((denominator.bit_length() for _, denominator in ratios), default=1)
-    integers = np.empty(len(ratios), dtype=object)
-    integers[:] = [numerator * (2 ** (bits - 1) // denominator) for numerator, denominator in ratios]
-    return integers.reshape(np.shape(values)), 1 - bits
+    values = np.asarray(values, np.float64)
+    mantissas, exponents = np.frexp(values)
+    # The mantissa of a double has 53 bits, of which the last ones may be zeros.
+    mantissas = np.ldexp(mantissas, 53).astype(np.int64)
+    zeros = np.frexp((mantissas & -mantissas).astype(np.float64))[1] - 1
+    exponent = int((exponents - 53 + zeros)[mantissas != 0].min(initial=0))
+    shifts = np.where(mantissas == 0, 0, exponents - 53 - exponent)
+    if shifts.max(initial=0) <= 9:
+        return np.where(shifts < 0, mantissas >> np.maximum(-shifts, 0), mantissas << np.maximum(shifts, 0)).astype(object), exponent
+    return np.array([_shifted(m, s) for m, s in zip(mantissas.ravel().tolist(), shifts.ravel().tolist())], dtype=object).reshape(values.shape), exponent
+
+
+def _shifted(m, shift):
+    return m << shift if shift >= 0 else m >> -shift
