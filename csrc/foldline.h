@@ -151,4 +151,30 @@ fl_status fl_cells_walk(const fl_cells *cells, const char *engine, const uint8_t
 void fl_cell_opens_free(fl_cell_opens *opens);
 void fl_cell_rows_free(fl_cell_rows *rows);
 
+/* The same in integers: ties are ordinary, and what outgrows the integers is left open. */
+#define FL_EXACT_MOST_INPUTS 16   /* coordinates of a domain */
+
+typedef struct {
+    size_t d;                    /* at most FL_EXACT_MOST_INPUTS */
+    const int64_t *inputs;       /* [widths[0]][d + 1]: the network's inputs are these forms of (u, 1) */
+    size_t n_lines, n_vertices, n_facets;
+    const int64_t *points;       /* [n_lines + n_vertices][d + 1]: homogeneous coordinates in lowest terms,
+                                    lines first, w = 0; the lines of all of space are the axes */
+    const uint64_t *facets;      /* [n_vertices][ceil(n_facets / 64)]: bit sets, the facets each lies on */
+} fl_exact_domain;
+
+typedef struct fl_exact_cells fl_exact_cells;
+
+/* Layers as in fl_network_new, scaled to integers: units pass on ones[l] * z where active and
+   slopes[l][j] * z where not; slopes and ones are of the hidden layers. No magnitude is above 2^62.
+   Everything is copied. */
+fl_status fl_exact_cells_new(size_t n_layers, const size_t *widths, const int64_t *const *weights,
+                             const int64_t *const *biases, const int64_t *const *slopes, const int64_t *ones,
+                             const fl_exact_domain *domain, fl_exact_cells **cells);
+void fl_exact_cells_free(fl_exact_cells *cells);
+
+/* As fl_cells_walk. Below a prefix that no cell has, nothing is found. */
+fl_status fl_exact_cells_walk(const fl_exact_cells *cells, const uint8_t *prefix, size_t n_prefix,
+                              const fl_cell_limits *limits, fl_cell_opens *opens, fl_cell_stats *stats);
+
 #endif

@@ -2,6 +2,9 @@
 #ifndef FOLDLINE_WALK_H
 #define FOLDLINE_WALK_H
 
+#include <string.h>
+#include <time.h>
+
 #include "cells.h"
 
 /* A layer's forms are changed at most this often before they are computed from nothing. */
@@ -9,6 +12,20 @@ enum { FL_MOST_UPDATES = 64 };
 
 static inline size_t fl_words(size_t n_bits) { return (n_bits + 63) / 64; }
 static inline int fl_bit(const uint64_t *words, size_t i) { return words[i / 64] >> i % 64 & 1; }
+
+/* Clears the bits behind the first n. */
+static inline void fl_keep_bits(uint8_t *bits, size_t n, size_t n_bytes)
+{
+    if (n % 8) bits[n / 8] &= (uint8_t)((1 << n % 8) - 1);
+    if (n < 8 * n_bytes) memset(bits + (n + 7) / 8, 0, n_bytes - (n + 7) / 8);
+}
+
+static inline double fl_seconds_now(void)
+{
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
 
 fl_status fl_cell_opens_add(fl_cell_opens *opens, const uint8_t *bits, size_t length, int tie);
 fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double *point, size_t n_vertices,

@@ -125,7 +125,25 @@ cdef extern from "foldline.h" nogil:
     void fl_cell_opens_free(fl_cell_opens *)
     void fl_cell_rows_free(fl_cell_rows *)
 
+    ctypedef struct fl_exact_domain:
+        size_t d
+        const int64_t *inputs
+        size_t n_lines
+        size_t n_vertices
+        size_t n_facets
+        const int64_t *points
+        const uint64_t *facets
+
+    ctypedef struct fl_exact_cells
+    size_t FL_EXACT_MOST_INPUTS
+    fl_status fl_exact_cells_new(size_t, const size_t *, const int64_t **, const int64_t **, const int64_t **,
+                                 const int64_t *, const fl_exact_domain *, fl_exact_cells **)
+    void fl_exact_cells_free(fl_exact_cells *)
+    fl_status fl_exact_cells_walk(const fl_exact_cells *, const uint8_t *, size_t, const fl_cell_limits *,
+                                  fl_cell_opens *, fl_cell_stats *)
+
 BLOCK = FL_BLOCK
+EXACT_MOST_INPUTS = FL_EXACT_MOST_INPUTS
 NORMS = {"inf": FL_NORM_INF, "1": FL_NORM_1, "2": FL_NORM_2}
 
 # The one place where a status becomes an exception.
@@ -412,3 +430,62 @@ cdef class Cells:
         finally:
             fl_cell_opens_free(&opens)
             fl_cell_rows_free(&rows)
+
+
+cdef class ExactCells:
+    """Like Cells, in integers. Arrays are int64; facets uint64, a row of words for each vertex."""
+
+    cdef fl_exact_cells *cells
+
+    def __init__(self, weights, biases, slopes, ones, *, inputs, n_lines, points, n_facets, facets):
+        cdef size_t n_layers = len(weights), i
+        cdef size_t *widths = <size_t *>malloc((n_layers + 1) * sizeof(size_t))
+        cdef int64_t **arrays = <int64_t **>malloc(3 * n_layers * sizeof(int64_t *))
+        cdef fl_exact_domain domain
+        domain.d = points.shape[1] - 1
+        domain.inputs = <int64_t *>address(inputs)
+        domain.n_lines = n_lines
+        domain.n_vertices = len(facets)
+        domain.n_facets = n_facets
+        domain.points = <int64_t *>address(points)
+        domain.facets = <uint64_t *>address(facets)
+        try:
+            if not widths or not arrays:
+                raise MemoryError("out of memory")
+            widths[0] = weights[0].shape[1]
+            for i in range(n_layers):
+                widths[i + 1] = weights[i].shape[0]
+                arrays[i] = <int64_t *>address(weights[i])
+                arrays[n_layers + i] = <int64_t *>address(biases[i])
+                arrays[2 * n_layers + i] = <int64_t *>address(slopes[i]) if i + 1 < n_layers else NULL
+            check(fl_exact_cells_new(n_layers, widths, <const int64_t **>arrays,
+                                     <const int64_t **>(arrays + n_layers), <const int64_t **>(arrays + 2 * n_layers),
+                                     <int64_t *>address(ones), &domain, &self.cells))
+        finally:
+            free(widths)
+            free(arrays)
+
+    def __dealloc__(self):
+        fl_exact_cells_free(self.cells)
+
+    def walk(self, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds):
+        """Walk below a prefix. Returns the number of cells and the opens (bits, lengths, ties), arrays' bytes."""
+        cdef fl_cell_limits limits
+        cdef fl_cell_opens opens
+        cdef fl_cell_stats stats
+        cdef fl_status status
+        cdef const uint8_t *bits = prefix
+        limits.most_cells, limits.seconds = most_cells, seconds
+        memset(&opens, 0, sizeof(opens))
+        memset(&stats, 0, sizeof(stats))
+        try:
+            with nogil:
+                status = fl_exact_cells_walk(self.cells, bits, n_prefix, &limits, &opens, &stats)
+            check(status)
+            return (
+                stats.n_cells,
+                (copied(opens.bits, opens.n, opens.n_bytes), copied(opens.lengths, opens.n, sizeof(size_t)),
+                 copied(opens.ties, opens.n, 1)),
+            )
+        finally:
+            fl_cell_opens_free(&opens)
