@@ -46,9 +46,11 @@ typedef struct {
     fl_cones cones;
     const uint8_t *prefix;     /* the walk stays below these bits */
     size_t n_prefix, n_cuts;   /* n_cuts: on the path */
+    uint64_t n_done;           /* cells and open prefixes found */
     const fl_cell_limits *limits;
     double stop_at;            /* seconds */
     int stopped;
+    fl_exact_rows *rows;       /* null: leaves are only counted */
     fl_cell_opens *opens;
     fl_cell_stats *stats;
 } exact_walk;
@@ -83,7 +85,8 @@ static int begins_with_prefix(const exact_walk *w, const uint8_t *bits)
     return !n_rest || !((bits[n_whole] ^ w->prefix[n_whole]) & ((1 << n_rest) - 1));
 }
 
-/* Leaves the cells below the first n bits, or below the prefix, to somebody else. */
+/* Leaves the cells below the first n bits, or below the prefix, to somebody else. Whether a walk that
+   goes on where this one stopped meets a tie is not known: then there is none. */
 static fl_status leave_open(exact_walk *w, size_t n, int tie)
 {
     const size_t n_bytes = w->cells->n_bytes;
@@ -97,7 +100,8 @@ static fl_status leave_open(exact_walk *w, size_t n, int tie)
     }
     fl_keep_bits(bits, n, n_bytes);
     fl_stack_back_to(&w->cones.scratch, mark);
-    return begins_with_prefix(w, bits) ? fl_cell_opens_add(w->opens, bits, n, tie) : FL_OK;
+    w->n_done++;
+    return begins_with_prefix(w, bits) ? fl_cell_opens_add(w->opens, bits, n, tie && !w->stopped) : FL_OK;
 }
 
 /* Whether a layer's bits are the prefix's, as far as that goes. */
@@ -199,17 +203,43 @@ static fl_status update_forms(exact_walk *w, size_t l)
 
 /* The walk ----------------------------------------------------------------------------------------- */
 
+/* Not before there is something to show: a walk that goes on where others stopped gets somewhere. */
 static int must_stop(exact_walk *w)
 {
-    if (!w->stopped && ++w->stats->n_cuts % CUTS_A_CLOCK == 0 && fl_seconds_now() > w->stop_at) w->stopped = 1;
+    if (!w->stopped && ++w->stats->n_cuts % CUTS_A_CLOCK == 0 && w->n_done && fl_seconds_now() > w->stop_at)
+        w->stopped = 1;
     return w->stopped;
 }
 
-static fl_status leaf(exact_walk *w)
+static fl_status add_row(exact_walk *w, const fl_cone *cone)
+{
+    const size_t l = w->cells->n_hidden;
+    const fl_stack_mark mark = fl_stack_here(&w->cones.scratch);
+    size_t n_facets;
+    const uint64_t *members;
+    uint8_t *bits = fl_stack_take(&w->cones.scratch, w->cells->n_bytes + 1);
+    if (!bits) return FL_NO_MEMORY;
+    fl_status status = fl_cone_facets(&w->cones, cone, &n_facets, &members);
+    if (status) return status;
+    write_bits(w, bits);
+    status = fl_exact_rows_add(w->rows, bits, w->layers[l].forms.rows, cone->n_vertices,
+                               cone->points + cone->n_lines * (w->cells->d + 1), n_facets, members);
+    fl_stack_back_to(&w->cones.scratch, mark);
+    return status;
+}
+
+static fl_status leaf(exact_walk *w, const fl_cone *cone)
 {
     if (w->stopped) return leave_open(w, w->cells->n_neurons, 0);
+    fl_status status = FL_OK;
+    if (w->rows) {
+        status = update_forms(w, w->cells->n_hidden);
+        if (status == FL_UNDECIDED) return leave_open(w, w->cells->n_neurons, 1);
+        if (status == FL_OK) status = add_row(w, cone);
+    }
+    w->n_done++;
     if (++w->stats->n_cells >= w->limits->most_cells) w->stopped = 1;
-    return FL_OK;
+    return status;
 }
 
 static fl_status visit_layers(exact_walk *w, size_t l, const fl_cone *cone);
@@ -283,7 +313,7 @@ static fl_status visit_layers(exact_walk *w, size_t l, const fl_cone *cone)
     fl_status status = FL_OK;
     for (;; l++) {
         if (l == w->cells->n_hidden) {
-            status = leaf(w);
+            status = leaf(w, cone);
             break;
         }
         const exact_layer *layer = w->cells->layers + l;
@@ -322,13 +352,19 @@ static void *allocate(exact_walk *w)
 }
 
 fl_status fl_exact_cells_walk(const fl_exact_cells *cells, const uint8_t *prefix, size_t n_prefix,
-                              const fl_cell_limits *limits, fl_cell_opens *opens, fl_cell_stats *stats)
+                              const fl_cell_limits *limits, fl_exact_rows *rows, fl_cell_opens *opens,
+                              fl_cell_stats *stats)
 {
     exact_walk w = {.cells = cells, .cones = {.d = cells->d}, .prefix = prefix, .n_prefix = n_prefix,
-                    .limits = limits, .opens = opens, .stats = stats};
+                    .limits = limits, .rows = rows, .opens = opens, .stats = stats};
     void *memory = allocate(&w);
     if (!memory) return FL_NO_MEMORY;
     opens->n_bytes = cells->n_bytes;
+    if (rows) {
+        rows->d = cells->d;
+        rows->n_out = cells->n_out;
+        rows->n_bytes = cells->n_bytes;
+    }
     w.stop_at = fl_seconds_now() + limits->seconds;
     const fl_status status = visit_layers(&w, 0, &cells->root);
     fl_stack_free(&w.cones.path);

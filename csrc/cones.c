@@ -361,3 +361,38 @@ fl_status fl_cone_cut(fl_cones *cones, const fl_cone *cone, const fl_form_values
     fl_stack_back_to(&cones->scratch, mark);
     return status;
 }
+
+/* Facets ------------------------------------------------------------------------------------------- */
+
+static int is_within(const uint64_t *part, const uint64_t *whole, size_t n_words)
+{
+    uint64_t outside = 0;
+    for (size_t i = 0; i < n_words; i++) outside |= part[i] & ~whole[i];
+    return !outside;
+}
+
+fl_status fl_cone_facets(fl_cones *cones, const fl_cone *cone, size_t *n_facets, const uint64_t **members)
+{
+    const size_t n_slots = 64 * cone->n_words, n_words = fl_words(cone->n_vertices);
+    uint64_t *sets = fl_stack_take(&cones->scratch, n_slots * n_words * sizeof(uint64_t));
+    if (!sets) return FL_NO_MEMORY;
+    *n_facets = 0;
+    *members = sets;
+    for (size_t slot = 0; slot < n_slots; slot++) {
+        if (!fl_bit(cone->slots, slot)) continue;
+        uint64_t *set = sets + *n_facets * n_words, any = 0;
+        memset(set, 0, n_words * sizeof(uint64_t));
+        for (size_t v = 0; v < cone->n_vertices; v++)
+            set[v / 64] |= (uint64_t)fl_bit(cone->facets + v * cone->n_words, slot) << v % 64;
+        for (size_t i = 0; i < n_words; i++) any |= set[i];
+        if (any) ++*n_facets;
+    }
+    /* A fold that only touches the cell does so where a facet is. */
+    for (size_t i = *n_facets; i-- > 0;)
+        for (size_t k = 0; k < *n_facets; k++)
+            if (k != i && is_within(sets + i * n_words, sets + k * n_words, n_words)) {
+                memcpy(sets + i * n_words, sets + --*n_facets * n_words, n_words * sizeof(uint64_t));
+                break;
+            }
+    return FL_OK;
+}

@@ -60,6 +60,9 @@ fl_status fl_cone_values(fl_cones *cones, const fl_cone *cone, const fl_integer_
 fl_status fl_cone_cut(fl_cones *cones, const fl_cone *cone, const fl_form_values *values, int wanted,
                       const fl_cone **parts);
 
+/* The vertices on each facet, as bit sets on the scratch stack: [n_facets][ceil(n_vertices / 64)]. */
+fl_status fl_cone_facets(fl_cones *cones, const fl_cone *cone, size_t *n_facets, const uint64_t **members);
+
 int fl_bit_length(uint64_t x);
 /* Of the largest of n numbers. */
 int fl_largest_bits(const int64_t *x, size_t n);

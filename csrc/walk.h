@@ -31,5 +31,8 @@ fl_status fl_cell_opens_add(fl_cell_opens *opens, const uint8_t *bits, size_t le
 fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double *point, size_t n_vertices,
                            const double *vertices, size_t n_facets, const uint32_t *facets,
                            const int64_t *cut_bits);
+/* A cell's points and its facets, [n_facets][ceil(n_vertices / 64)], and its pattern and forms. */
+fl_status fl_exact_rows_add(fl_exact_rows *rows, const uint8_t *bits, const int64_t *forms, size_t n_vertices,
+                            const int64_t *vertices, size_t n_facets, const uint64_t *members);
 
 #endif

@@ -17,7 +17,7 @@ from math import gcd
 
 import numpy as np
 
-__all__ = ["Cell", "ExactChain", "iter_cells"]
+__all__ = ["Cell", "ExactChain", "iter_cells", "iter_cells_below"]
 
 
 class Cell:
@@ -106,35 +106,40 @@ def iter_cells(chain, prefix=()):
 
     `bits` is a tuple of bools, one a neuron; the forms are (n_out, d + 1) integers, as `chain` has
     them. Lexicographic: inactive before active, first neurons first. Only cells whose bits begin with
-    `prefix`, a sequence of bools, are yielded, and no others are visited.
+    `prefix`, a tuple of bools, are yielded, and no others are visited.
     """
-    d, last, prefix = chain.dimension, len(chain.layers) - 1, tuple(map(bool, prefix))
-    stack = [_entered(chain, 0, (), chain.root, chain.inputs)]
+    return iter_cells_below(chain, [prefix])
+
+
+def iter_cells_below(chain, prefixes):
+    """Like `iter_cells`, for the cells whose bits begin with one of the prefixes, in one walk."""
+    d, last = chain.dimension, len(chain.layers) - 1
+    stack = [(_entered(chain, 0, (), chain.root, chain.inputs), prefixes)]
     while stack:
-        index, bits, cell, forms, active, undecided = stack.pop()
-        if bits[: len(prefix)] != prefix[: len(bits)]:
+        (index, bits, cell, forms, active, undecided), wanted = stack.pop()
+        wanted = [prefix for prefix in wanted if bits[: len(prefix)] == prefix[: len(bits)]]
+        if not wanted:
             continue
         if index == last:
             yield bits, cell, forms
             continue
-        first = len(bits)
         for position, (bit, j) in enumerate(undecided):
             values, line_values = _values(forms[j], cell.vertices), _values(forms[j], cell.lines)
             if (max(values) > 0 and min(values) < 0) or any(line_values):
-                sides = _split(cell, values, line_values, d)
                 rest = undecided[position + 1 :]
-                given = prefix[first + bit] if first + bit < len(prefix) else None
-                for is_active, side in zip((True, False), sides):
-                    if given in (None, is_active):
+                bit += len(bits)
+                for is_active, side in zip((True, False), _split(cell, values, line_values, d)):
+                    still = [prefix for prefix in wanted if len(prefix) <= bit or prefix[bit] == is_active]
+                    if still:
                         active = active.copy()
                         active[j] = is_active
-                        stack.append((index, bits, side, forms, active, rest))
+                        stack.append(((index, bits, side, forms, active, rest), still))
                 break
             active[j] = max(values) > 0
         else:
             layer_bits = tuple(bool(active[j]) for j in chain.folds(index))
             below = chain.activations(index, forms, active)
-            stack.append(_entered(chain, index + 1, bits + layer_bits, cell, below))
+            stack.append((_entered(chain, index + 1, bits + layer_bits, cell, below), wanted))
 
 
 def _entered(chain, index, bits, cell, below):

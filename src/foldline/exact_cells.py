@@ -1,55 +1,140 @@
 """Cells in exact arithmetic: by the core while its integers suffice, by `cells` where they do not."""
 
+import time
+from heapq import merge
+
 import numpy as np
 
 from . import _core, cells
 
-__all__ = ["iter_counts"]
+__all__ = ["ExactWalk", "Row"]
 
-# Of one step: the walk stops there to be asked to go on.
-MOST_CELLS, SECONDS = 1 << 16, 0.1
+# Of one step, after which somebody else may act.
+MOST_CELLS, SECONDS = 1 << 14, 0.1
 _TOO_LARGE = 2**62
 
 
-def iter_counts(chain, prefix=(), most_cells=MOST_CELLS, seconds=SECONDS):
-    """Yield numbers of cells that add up to all whose bits begin with `prefix`, a few for each step.
+class ExactWalk:
+    """Walks through the cells of an `ExactChain`, or through those whose bits begin with given prefixes.
+
+    Prefixes are tuples of bools, in order, none of which begins with another.
 
     >>> import foldline as fl
     >>> net = fl.Network([([[1.0, 1.0], [1.0, -1.0]], None), ([[1.0, 1.0]], None)])
-    >>> chain = cells.ExactChain(net, fl.Box(-1, 1, n_in=2))
-    >>> sum(iter_counts(chain)), sum(iter_counts(chain, prefix=(True,)))
+    >>> walk = ExactWalk(cells.ExactChain(net, fl.Box(-1, 1, n_in=2)))
+    >>> sum(walk.counts()), sum(walk.counts([(True,)]))
     (4, 2)
+    >>> [row.bits for row in walk.rows([(True,)])]
+    [(True, False), (True, True)]
     """
-    core = _core_cells(chain)
-    todo = [_Open(chain, prefix, is_tie=core is None)]
-    while todo:
-        here = todo.pop()
-        if here.is_tie:
-            for _ in cells.iter_cells(chain, here.bits):
-                yield 1
-        else:
-            n, opens = core.walk(here.packed, len(here.bits), most_cells, seconds)
+
+    def __init__(self, chain):
+        self.chain, self._core = chain, _core_cells(chain)
+
+    def counts(self, prefixes=((),), most_cells=MOST_CELLS, seconds=SECONDS):
+        """Yield numbers of cells that add up to all."""
+        ties = []
+        for n, _, step_ties in self._steps(prefixes, most_cells, seconds, want_rows=False):
             yield n
-            todo += reversed(_opens(chain, *opens))
+            ties += step_ties
+        for _ in cells.iter_cells_below(self.chain, ties):
+            yield 1
+
+    def rows(self, prefixes=((),), most_cells=MOST_CELLS, seconds=SECONDS):
+        """Yield a `Row` for every cell, in the order of their patterns."""
+        for _, rows, ties in self._steps(prefixes, most_cells, seconds, want_rows=True):
+            yield from merge(rows, self._rows_below(ties), key=lambda row: row.bits)
+
+    def _rows_below(self, prefixes):
+        for bits, cell, forms in cells.iter_cells_below(self.chain, prefixes):
+            facets = cells.facet_vertices(cell, self.chain.dimension)
+            yield Row(bits, tuple(forms.ravel().tolist()), cell.vertices, facets)
+
+    def _steps(self, prefixes, most_cells, seconds, want_rows):
+        """Yield (number of cells, rows, ties), ties being prefixes for which the core's integers are too few.
+
+        The cells of a step, with those below its ties, come before those of the next.
+        """
+        if self._core is None:
+            yield 0, [], prefixes
+            return
+        todo = list(reversed(prefixes))
+        while todo:
+            n, rows, ties, end = 0, [], [], time.monotonic() + seconds
+            while todo and n < most_cells:
+                prefix = todo.pop()
+                left = end - time.monotonic()
+                found, opens, row_arrays = self._core.walk(
+                    _packed(self.chain, prefix), len(prefix), most_cells - n, left, want_rows
+                )
+                n += found
+                if want_rows:
+                    rows += _rows(self.chain, *row_arrays)
+                limits, step_ties = _opens(self.chain, *opens)
+                ties += step_ties
+                todo += reversed(limits)
+                if time.monotonic() > end:
+                    break
+            yield n, rows, ties
 
 
-class _Open:
-    """The cells whose bits begin with these; `is_tie` where the core's integers do not suffice for them."""
+class Row:
+    """A cell, described.
 
-    __slots__ = ("bits", "is_tie", "packed")
+    bits: tuple of bools, one a neuron.
+    forms: tuple of the coefficients of the outputs' forms, output by output, see `cells.iter_cells`.
+    vertices: tuple of homogeneous coordinates (u_1, ..., u_d, w), see `cells.Cell`.
+    facets: list of frozensets of vertices.
+    """
 
-    def __init__(self, chain, bits, is_tie):
-        self.bits, self.is_tie = tuple(map(bool, bits)), is_tie
-        padded = np.zeros(chain.n_neurons, bool)
-        padded[: len(self.bits)] = self.bits
-        self.packed = np.packbits(padded, bitorder="little").tobytes()
+    __slots__ = ("bits", "facets", "forms", "vertices")
+
+    def __init__(self, bits, forms, vertices, facets):
+        self.bits, self.forms, self.vertices, self.facets = bits, forms, vertices, facets
+
+
+def _packed(chain, bits):
+    padded = np.zeros(chain.n_neurons, bool)
+    padded[: len(bits)] = bits
+    return np.packbits(padded, bitorder="little").tobytes()
+
+
+def _unpacked(chain, packed, n):
+    """Rows of bits as tuples of bools."""
+    rows = np.frombuffer(packed, np.uint8).reshape(n, (chain.n_neurons + 7) // 8)
+    rows = np.unpackbits(rows, axis=1, bitorder="little")
+    return list(map(tuple, rows[:, : chain.n_neurons].astype(bool).tolist()))
 
 
 def _opens(chain, packed, lengths, ties):
-    lengths, ties = np.frombuffer(lengths, np.uintp).tolist(), np.frombuffer(ties, np.uint8).tolist()
-    rows = np.frombuffer(packed, np.uint8).reshape(len(lengths), (chain.n_neurons + 7) // 8)
-    rows = np.unpackbits(rows, axis=1, bitorder="little").tolist()
-    return [_Open(chain, row[:length], bool(tie)) for row, length, tie in zip(rows, lengths, ties)]
+    """The prefixes left open, each in order: where a limit was met, and where integers do not suffice."""
+    opens = [], []
+    ties = np.frombuffer(ties, np.uint8).tolist()
+    lengths = np.frombuffer(lengths, np.uintp).tolist()
+    for row, length, tie in zip(_unpacked(chain, packed, len(lengths)), lengths, ties):
+        opens[tie].append(row[:length])
+    return opens
+
+
+def _rows(chain, patterns, forms, vertex_ends, vertices, facet_ends, member_ends, members):
+    size = chain.dimension + 1
+    vertex_ends, facet_ends, member_ends = (
+        np.frombuffer(ends, np.uintp).tolist() for ends in (vertex_ends, facet_ends, member_ends)
+    )
+    n = len(vertex_ends)
+    forms = np.frombuffer(forms, np.int64).reshape(n, -1 if n else 0).tolist()
+    vertices = [tuple(v) for v in np.frombuffer(vertices, np.int64).reshape(-1, size).tolist()]
+    members = np.frombuffer(members, np.uint32).tolist()
+    rows, vertex, facet, member = [], 0, 0, 0
+    for i, bits in enumerate(_unpacked(chain, patterns, n)):
+        own = vertices[vertex : vertex_ends[i]]
+        facets = []
+        for end in member_ends[facet : facet_ends[i]]:
+            facets.append(frozenset([own[v] for v in members[member:end]]))
+            member = end
+        vertex, facet = vertex_ends[i], facet_ends[i]
+        rows.append(Row(bits, tuple(forms[i]), tuple(own), facets))
+    return rows
 
 
 def _core_cells(chain):
