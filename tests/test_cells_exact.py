@@ -71,7 +71,7 @@ def test_known_networks_are_counted_in_the_core_alone(known):
     st.sampled_from([fl.Space, lambda d: fl.Box(-1, 1, n_in=d)]),
     st.sampled_from([1, 5, 10**9]),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_cells_are_those_of_unbounded_integers(seed, d, hidden, n_out, largest, domain, most_cells):
     chain = cells.ExactChain(integer_network(seed, (d, *hidden, n_out), largest), domain(d))
     walk, expected = exact_cells.ExactWalk(chain), python_cells(chain)
