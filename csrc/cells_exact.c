@@ -96,7 +96,7 @@ static fl_status leave_open(exact_walk *w, size_t n, int tie)
     if (n > w->n_prefix) write_bits(w, bits);
     else {
         n = w->n_prefix;
-        memcpy(bits, w->prefix, n_bytes);
+        memcpy(bits, w->prefix, (n + 7) / 8);
     }
     fl_keep_bits(bits, n, n_bytes);
     fl_stack_back_to(&w->cones.scratch, mark);
