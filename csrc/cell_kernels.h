@@ -40,9 +40,10 @@ typedef struct {
     /* Whether all forms are above their slack at a point. */
     int (*all_positive)(size_t d, const fl_forms *forms, const double *point);
 
-    /* rows[k][j] += sum over i of factors[i][k] * columns[units[i]][j], for k <= d and j < stride. */
-    void (*add)(size_t d, size_t stride, size_t n_units, const uint32_t *units, const double *factors,
-                const double *columns, double *rows);
+    /* rows[k][j] = start[k][j] + sum over i of factors[i][k] * columns[units[i]][j], for k <= d and
+       j < stride. */
+    void (*add)(size_t d, size_t stride, const double *start, size_t n_units, const uint32_t *units,
+                const double *factors, const double *columns, double *rows);
 } fl_cell_kernels;
 
 /* The kernels for a name of fl_isa_available(), or the best for NULL; NULL when there are none. */

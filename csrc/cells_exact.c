@@ -27,6 +27,7 @@ struct fl_exact_cells {
     size_t d, n_hidden, n_neurons, n_bytes, n_out;
     exact_layer *layers;       /* [n_hidden + 1] */
     const int64_t *inputs;     /* [n_inputs][d + 1]: forms of the network's inputs */
+    const int64_t *one;        /* [d + 1]: the form that biases multiply */
     fl_cone root;
     void *memory;
 };
@@ -178,8 +179,8 @@ static fl_status update_forms(exact_walk *w, size_t l)
     const size_t n = layer->n_units, n_rows = w->cells->d + 1, n_words = l ? fl_words(layer->n_in) : 0;
     size_t n_changed = 0, n_active = 0;
     for (size_t i = 0; i < n_words; i++) {
-        n_changed += (size_t)__builtin_popcountll(above->active[i] ^ state->active_above[i]);
-        n_active += (size_t)__builtin_popcountll(above->active[i]);
+        n_changed += fl_popcount(above->active[i] ^ state->active_above[i]);
+        n_active += fl_popcount(above->active[i]);
     }
     const int same_forms_above = state->version && (!l || state->version_above == above->version);
     if (same_forms_above && n_changed == 0) return FL_OK;
@@ -187,8 +188,8 @@ static fl_status update_forms(exact_walk *w, size_t l)
     if (same_forms_above && n_changed < n_active) {
         if (!add_changes(w, l)) return FL_UNDECIDED;
     } else {
-        memset(state->forms.rows, 0, n_rows * n * sizeof(int64_t));
-        memcpy(state->forms.rows + (n_rows - 1) * n, layer->bias, n * sizeof(int64_t));
+        for (size_t k = 0; k < n_rows; k++)
+            for (size_t j = 0; j < n; j++) state->forms.rows[k * n + j] = w->cells->one[k] * layer->bias[j];
         if (!add_units(w, l)) return FL_UNDECIDED;
     }
     state->forms.n_bits = fl_largest_bits(state->forms.rows, n_rows * n);
@@ -482,6 +483,8 @@ fl_status fl_exact_cells_new(size_t n_layers, const size_t *widths, const int64_
                              l < n_hidden ? slopes[l] : NULL, l < n_hidden ? ones[l] : 1, bit);
         cells->inputs = copied(fl_take(&arena, n_inputs, sizeof(int64_t)), domain->inputs, n_inputs,
                                sizeof(int64_t));
+        cells->one = copied(fl_take(&arena, domain->d + 1, sizeof(int64_t)), domain->one, domain->d + 1,
+                            sizeof(int64_t));
         cells->root = pack_root(&arena, domain);
         cells->n_neurons = bit;
         if (pass == 0 && !(cells->memory = fl_arena_allocate(&arena))) {

@@ -243,15 +243,6 @@ typedef struct {
     size_t n_sides[2], n_on, n_edges;
 } crossing;
 
-/* __builtin_popcountll is a call where the instruction set has no such instruction. */
-static inline size_t count_bits(uint64_t x)
-{
-    x -= x >> 1 & UINT64_C(0x5555555555555555);
-    x = (x & UINT64_C(0x3333333333333333)) + (x >> 2 & UINT64_C(0x3333333333333333));
-    x = (x + (x >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
-    return (size_t)(x * UINT64_C(0x0101010101010101) >> 56);
-}
-
 /* Vertices span an edge where they share all but one of the facets that a vertex has at least, and no
    third vertex lies on all these. */
 static int span_edge(const fl_cone *cone, size_t least, size_t u, size_t v, const uint8_t *simple)
@@ -259,7 +250,7 @@ static int span_edge(const fl_cone *cone, size_t least, size_t u, size_t v, cons
     const size_t n_words = cone->n_words;
     const uint64_t *a = cone->facets + u * n_words, *b = cone->facets + v * n_words;
     size_t n_common = 0;
-    for (size_t i = 0; i < n_words; i++) n_common += count_bits(a[i] & b[i]);
+    for (size_t i = 0; i < n_words; i++) n_common += fl_popcount(a[i] & b[i]);
     if (n_common + 1 < least) return 0;
     if (simple[u] || simple[v]) return 1; /* any such facets of a simple vertex make an edge */
     for (size_t t = 0; t < cone->n_vertices; t++) {
@@ -280,7 +271,7 @@ static int find_crossing(fl_cones *cones, const fl_cone *cone, const fl_wide *z,
     for (size_t i = 0; i < n; i++) {
         size_t n_facets = 0;
         for (size_t k = 0; k < cone->n_words; k++)
-            n_facets += count_bits(cone->facets[i * cone->n_words + k]);
+            n_facets += fl_popcount(cone->facets[i * cone->n_words + k]);
         simple[i] = n_facets == least;
         if (z[i] == 0) out->on[out->n_on++] = (uint32_t)i;
         else out->sides[z[i] > 0][out->n_sides[z[i] > 0]++] = (uint32_t)i;

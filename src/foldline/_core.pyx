@@ -56,6 +56,7 @@ cdef extern from "foldline.h" nogil:
     size_t fl_network_neurons_f32(const fl_network_f32 *)
     fl_status fl_evaluate_f32(const fl_network_f32 *, const fl_request *)
     fl_status fl_patterns_if_exact_f32(const fl_network_f32 *, const fl_request *, uint8_t *)
+    fl_status fl_local_maps_f32(const fl_network_f32 *, const uint8_t *, size_t, float *, float *)
     double fl_multiply_add_f32(const fl_network_f32 *, size_t)
 
     ctypedef struct fl_network_f64
@@ -65,6 +66,7 @@ cdef extern from "foldline.h" nogil:
     size_t fl_network_neurons_f64(const fl_network_f64 *)
     fl_status fl_evaluate_f64(const fl_network_f64 *, const fl_request *)
     fl_status fl_patterns_if_exact_f64(const fl_network_f64 *, const fl_request *, uint8_t *)
+    fl_status fl_local_maps_f64(const fl_network_f64 *, const uint8_t *, size_t, double *, double *)
     double fl_multiply_add_f64(const fl_network_f64 *, size_t)
 
     ctypedef struct fl_pattern_set
@@ -87,6 +89,7 @@ cdef extern from "foldline.h" nogil:
         size_t n_vertices
         const double *vertices
         const uint32_t *facets
+        int certify
 
     ctypedef struct fl_cell_limits:
         uint64_t most_cells
@@ -128,6 +131,7 @@ cdef extern from "foldline.h" nogil:
     ctypedef struct fl_exact_domain:
         size_t d
         const int64_t *inputs
+        const int64_t *one
         size_t n_lines
         size_t n_vertices
         size_t n_facets
@@ -308,6 +312,20 @@ cdef class Core:
                 status = fl_patterns_if_exact_f64(self.f64, &request, exact_rows)
         check(status)
 
+    def maps_of_patterns(self, patterns, maps, offsets):
+        """Fill `maps` and `offsets` for the regions with these patterns, contiguous rows."""
+        cdef const uint8_t *rows = <const uint8_t *>address(patterns)
+        cdef size_t n_patterns = patterns.shape[0]
+        cdef char *a = address(maps)
+        cdef char *b = address(offsets)
+        cdef fl_status status
+        with nogil:
+            if self.f32:
+                status = fl_local_maps_f32(self.f32, rows, n_patterns, <float *>a, <float *>b)
+            else:
+                status = fl_local_maps_f64(self.f64, rows, n_patterns, <double *>a, <double *>b)
+        check(status)
+
     def multiply_add(self, size_t n_steps):
         """Run multiply-adds in registers; return how many floating-point operations that were."""
         cdef double n_operations
@@ -368,7 +386,8 @@ cdef class Cells:
     cdef fl_cells *cells
     cdef readonly size_t d
 
-    def __init__(self, weights, biases, slopes, *, inputs, input_errors, one, reach, half_spaces, vertices, facets):
+    def __init__(self, weights, biases, slopes, *, inputs, input_errors, one, reach, half_spaces, vertices,
+                 facets, bint certify=True):
         cdef size_t n_layers = len(weights), i
         cdef size_t *widths = <size_t *>malloc((n_layers + 1) * sizeof(size_t))
         cdef double **arrays = <double **>malloc(3 * n_layers * sizeof(double *))
@@ -385,6 +404,7 @@ cdef class Cells:
         domain.n_vertices = len(vertices)
         domain.vertices = <double *>address(vertices)
         domain.facets = <uint32_t *>address(facets)
+        domain.certify = certify
         try:
             if not widths or not arrays:
                 raise MemoryError("out of memory")
@@ -452,7 +472,7 @@ cdef class ExactCells:
     cdef fl_exact_cells *cells
     cdef size_t d, n_out
 
-    def __init__(self, weights, biases, slopes, ones, *, inputs, n_lines, points, n_facets, facets):
+    def __init__(self, weights, biases, slopes, ones, *, inputs, one, n_lines, points, n_facets, facets):
         cdef size_t n_layers = len(weights), i
         cdef size_t *widths = <size_t *>malloc((n_layers + 1) * sizeof(size_t))
         cdef int64_t **arrays = <int64_t **>malloc(3 * n_layers * sizeof(int64_t *))
@@ -460,6 +480,7 @@ cdef class ExactCells:
         self.d = domain.d = points.shape[1] - 1
         self.n_out = len(biases[n_layers - 1])
         domain.inputs = <int64_t *>address(inputs)
+        domain.one = <int64_t *>address(one)
         domain.n_lines = n_lines
         domain.n_vertices = len(facets)
         domain.n_facets = n_facets

@@ -17,7 +17,7 @@ from math import gcd
 
 import numpy as np
 
-__all__ = ["Cell", "ExactChain", "iter_cells", "iter_cells_below"]
+__all__ = ["Cell", "ExactChain", "facet_vertices", "iter_cells", "iter_cells_below", "root_cell"]
 
 
 class Cell:
@@ -42,6 +42,7 @@ class ExactChain:
 
     def __init__(self, net, domain):
         self.dimension = domain.dimension
+        self.one = domain._scale().astype(int).astype(object)
         placement = domain._placement()
         if placement is None:
             self.inputs, exponent = _homogeneous_identity(self.dimension), 0
@@ -65,14 +66,12 @@ class ExactChain:
             self.layers.append((w, b, s, active))
         self.exponent = exponent  # of the outputs' forms
         self.n_neurons = net.n_neurons
-        self.root = self._root(domain)
+        self.root, _ = root_cell(domain)
 
     def forms(self, index, below):
         """Forms of layer `index`, (n, d + 1), from the activations' forms below it."""
         w, b, _, _ = self.layers[index]
-        forms = w @ below
-        forms[:, -1] += b
-        return forms
+        return w @ below + np.outer(b, self.one)
 
     def activations(self, index, forms, active):
         """What the units of a layer pass on, for the bits of its units."""
@@ -83,22 +82,29 @@ class ExactChain:
         _, _, slopes, one = self.layers[index]
         return [j for j, s in enumerate(slopes) if s != one]
 
-    def _root(self, domain):
-        bounds = domain._bounds()
-        if bounds is None:
-            root = _space(self.dimension)
-        else:
-            root = _box(*([value.as_integer_ratio() for value in bound.tolist()] for bound in bounds))
-        a, b = domain._half_spaces()
-        for row in map(_half_space, a, b):
-            values, line_values = _values(row, root.vertices), _values(row, root.lines)
-            if max(values) <= 0 and not any(line_values):
-                raise ValueError("the polytope is empty or flat; wanted one with interior")
-            if min(values) < 0 or any(line_values):
-                root = _split(root, values, line_values, self.dimension)[0]
-        if len(a) and (root.lines or any(v[-1] == 0 for v in root.vertices)):
-            raise ValueError("the polytope is unbounded; wanted a bounded one (or fl.Space)")
-        return root
+
+def root_cell(domain):
+    """The domain as a cell, and which of its half-spaces made facets behind those of the box, in order.
+
+    Without a box it begins as all of space, whose one facet is infinity.
+    """
+    bounds = domain._bounds()
+    if bounds is None:
+        root = _space(domain.dimension)
+    else:
+        root = _box(*([value.as_integer_ratio() for value in bound.tolist()] for bound in bounds))
+    a, b = domain._half_spaces()
+    cutting = []
+    for i, row in enumerate(map(_half_space, a, b)):
+        values, line_values = _values(row, root.vertices), _values(row, root.lines)
+        if max(values) <= 0 and not any(line_values):
+            raise ValueError("the polytope is empty or flat; wanted one with interior")
+        if min(values) < 0 or any(line_values):
+            root, _ = _split(root, values, line_values, domain.dimension)
+            cutting.append(i)
+    if len(a) and (root.lines or any(v[-1] == 0 for v in root.vertices)):
+        raise ValueError("the polytope is unbounded; wanted a bounded one (or fl.Space)")
+    return root, cutting
 
 
 def iter_cells(chain, prefix=()):

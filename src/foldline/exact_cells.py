@@ -150,6 +150,7 @@ def _core_cells(chain):
             [_int64(s) for s in slopes[:-1]],
             _int64(ones[:-1]),
             inputs=_int64(chain.inputs),
+            one=_int64(chain.one),
             n_lines=len(root.lines),
             points=_int64([*root.lines, *root.vertices]),
             n_facets=root.n_facets,
