@@ -216,15 +216,19 @@ static fl_status add_row(exact_walk *w, const fl_cone *cone)
 {
     const size_t l = w->cells->n_hidden;
     const fl_stack_mark mark = fl_stack_here(&w->cones.scratch);
-    size_t n_facets;
-    const uint64_t *members;
+    size_t n_facets = 0;
+    const uint64_t *members = NULL;
     uint8_t *bits = fl_stack_take(&w->cones.scratch, w->cells->n_bytes + 1);
     if (!bits) return FL_NO_MEMORY;
-    fl_status status = fl_cone_facets(&w->cones, cone, &n_facets, &members);
-    if (status) return status;
+    fl_status status = FL_OK;
+    if (!w->rows->only_patterns) {
+        status = update_forms(w, l);
+        if (status == FL_OK) status = fl_cone_facets(&w->cones, cone, &n_facets, &members);
+    }
     write_bits(w, bits);
-    status = fl_exact_rows_add(w->rows, bits, w->layers[l].forms.rows, cone->n_vertices,
-                               cone->points + cone->n_lines * (w->cells->d + 1), n_facets, members);
+    if (status == FL_OK)
+        status = fl_exact_rows_add(w->rows, bits, w->layers[l].forms.rows, cone->n_vertices,
+                                   cone->points + cone->n_lines * (w->cells->d + 1), n_facets, members);
     fl_stack_back_to(&w->cones.scratch, mark);
     return status;
 }
@@ -232,12 +236,8 @@ static fl_status add_row(exact_walk *w, const fl_cone *cone)
 static fl_status leaf(exact_walk *w, const fl_cone *cone)
 {
     if (w->stopped) return leave_open(w, w->cells->n_neurons, 0);
-    fl_status status = FL_OK;
-    if (w->rows) {
-        status = update_forms(w, w->cells->n_hidden);
-        if (status == FL_UNDECIDED) return leave_open(w, w->cells->n_neurons, 1);
-        if (status == FL_OK) status = add_row(w, cone);
-    }
+    const fl_status status = w->rows ? add_row(w, cone) : FL_OK;
+    if (status == FL_UNDECIDED) return leave_open(w, w->cells->n_neurons, 1);
     w->n_done++;
     if (++w->stats->n_cells >= w->limits->most_cells) w->stopped = 1;
     return status;

@@ -172,6 +172,7 @@ typedef struct {
 
 /* A row a cell, in the order of the walk. */
 typedef struct {
+    int only_patterns;           /* set by the caller: nothing but `patterns` is wanted */
     size_t n, n_vertices, n_facets, n_members, d, n_out, n_bytes;
     size_t capacity, vertex_capacity, facet_capacity, member_capacity;
     uint8_t *patterns;           /* [n][n_bytes] */

@@ -139,6 +139,7 @@ cdef extern from "foldline.h" nogil:
         const uint64_t *facets
 
     ctypedef struct fl_exact_rows:
+        int only_patterns
         size_t n
         size_t n_vertices
         size_t n_facets
@@ -505,26 +506,28 @@ cdef class ExactCells:
     def __dealloc__(self):
         fl_exact_cells_free(self.cells)
 
-    def walk(self, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, bint want_rows):
-        """Walk below a prefix. Returns the number of cells, the opens (bits, lengths, ties) and, where wanted,
-        the rows (patterns, forms, vertex ends, vertices, facet ends, member ends, members): arrays' bytes."""
+    def walk(self, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, str want):
+        """Walk below a prefix. Returns the number of cells, the opens (bits, lengths, ties), arrays' bytes, and
+        likewise, where `want` is not "count", the patterns, and where it is "rows" (forms, vertex ends, vertices,
+        facet ends, member ends, members)."""
         cdef fl_cell_limits limits
         cdef fl_cell_opens opens
         cdef fl_exact_rows rows
         cdef fl_cell_stats stats
         cdef fl_status status
+        cdef bint want_patterns = want != "count"
         cdef const uint8_t *bits = prefix
         limits.most_cells, limits.seconds = most_cells, seconds
         memset(&opens, 0, sizeof(opens))
         memset(&rows, 0, sizeof(rows))
         memset(&stats, 0, sizeof(stats))
+        rows.only_patterns = want != "rows"
         try:
             with nogil:
-                status = fl_exact_cells_walk(self.cells, bits, n_prefix, &limits, &rows if want_rows else NULL,
+                status = fl_exact_cells_walk(self.cells, bits, n_prefix, &limits, &rows if want_patterns else NULL,
                                              &opens, &stats)
             check(status)
-            found = None if not want_rows else (
-                copied(rows.patterns, rows.n, opens.n_bytes),
+            found = None if rows.only_patterns else (
                 copied(rows.forms, rows.n * self.n_out * (self.d + 1), sizeof(int64_t)),
                 copied(rows.vertex_ends, rows.n, sizeof(size_t)),
                 copied(rows.vertices, rows.n_vertices * (self.d + 1), sizeof(int64_t)),
@@ -536,6 +539,7 @@ cdef class ExactCells:
                 stats.n_cells,
                 (copied(opens.bits, opens.n, opens.n_bytes), copied(opens.lengths, opens.n, sizeof(size_t)),
                  copied(opens.ties, opens.n, 1)),
+                copied(rows.patterns, rows.n, opens.n_bytes) if want_patterns else None,
                 found,
             )
         finally:

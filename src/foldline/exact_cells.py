@@ -2,16 +2,46 @@
 
 import time
 from heapq import merge
+from typing import NamedTuple
 
 import numpy as np
 
 from . import _core, cells
 
-__all__ = ["ExactWalk", "Row"]
+__all__ = ["ExactWalk", "Row", "Step"]
 
 # Of one step, after which somebody else may act.
 MOST_CELLS, SECONDS = 1 << 14, 0.1
 _TOO_LARGE = 2**62
+
+
+class Row:
+    """A cell, described.
+
+    bits: tuple of bools, one a neuron.
+    forms: tuple of the coefficients of the outputs' forms, output by output, see `cells.iter_cells`.
+    vertices: tuple of homogeneous coordinates (u_1, ..., u_d, w), see `cells.Cell`.
+    facets: list of frozensets of vertices.
+    """
+
+    __slots__ = ("bits", "facets", "forms", "vertices")
+
+    def __init__(self, bits, forms, vertices, facets):
+        self.bits, self.forms, self.vertices, self.facets = bits, forms, vertices, facets
+
+
+class Step(NamedTuple):
+    """What a step found, in order: (n_cells, n_bytes) patterns and rows, where wanted; and what is left.
+
+    Both `opens`, where a limit was met, and `ties`, where the core's integers do not suffice, are prefixes
+    (packed bits, length). The cells found and the ties come before the opens.
+    """
+
+    n_cells: int
+    patterns: np.ndarray | None
+    rows: list
+    opens: list
+    ties: list
 
 
 class ExactWalk:
@@ -31,18 +61,33 @@ class ExactWalk:
     def __init__(self, chain):
         self.chain, self._core = chain, _core_cells(chain)
 
+    def step(self, packed, length, most_cells, seconds, want="count"):
+        """Walk in the core, up to limits, below the first `length` bits of a packed pattern.
+
+        want: "count", "patterns" or "rows".
+        """
+        if self._core is None:
+            return Step(0, None, [], [], [(packed, length)])
+        n, (bits, lengths, ties), patterns, rows = self._core.walk(packed, length, most_cells, seconds, want)
+        left, size = ([], []), len(packed)
+        for i, (n_bits, tie) in enumerate(zip(np.frombuffer(lengths, np.uintp).tolist(), ties)):
+            left[tie].append((bits[i * size : (i + 1) * size], n_bits))
+        if patterns is not None:
+            patterns = np.frombuffer(patterns, np.uint8).reshape(n, size)
+        return Step(n, patterns, [] if rows is None else _rows(self.chain, patterns, *rows), *left)
+
     def counts(self, prefixes=((),), most_cells=MOST_CELLS, seconds=SECONDS):
         """Yield numbers of cells that add up to all."""
-        ties = []
-        for n, _, step_ties in self._steps(prefixes, most_cells, seconds, want_rows=False):
+        all_ties = []
+        for n, _, ties in self._steps(prefixes, most_cells, seconds, "count"):
             yield n
-            ties += step_ties
-        for _ in cells.iter_cells_below(self.chain, ties):
+            all_ties += ties
+        for _ in cells.iter_cells_below(self.chain, all_ties):
             yield 1
 
     def rows(self, prefixes=((),), most_cells=MOST_CELLS, seconds=SECONDS):
         """Yield a `Row` for every cell, in the order of their patterns."""
-        for _, rows, ties in self._steps(prefixes, most_cells, seconds, want_rows=True):
+        for _, rows, ties in self._steps(prefixes, most_cells, seconds, "rows"):
             yield from merge(rows, self._rows_below(ties), key=lambda row: row.bits)
 
     def _rows_below(self, prefixes):
@@ -50,47 +95,21 @@ class ExactWalk:
             facets = cells.facet_vertices(cell, self.chain.dimension)
             yield Row(bits, tuple(forms.ravel().tolist()), cell.vertices, facets)
 
-    def _steps(self, prefixes, most_cells, seconds, want_rows):
-        """Yield (number of cells, rows, ties), ties being prefixes for which the core's integers are too few.
-
-        The cells of a step, with those below its ties, come before those of the next.
-        """
-        if self._core is None:
-            yield 0, [], prefixes
-            return
-        todo = list(reversed(prefixes))
+    def _steps(self, prefixes, most_cells, seconds, want):
+        """Yield (number of cells, rows, ties), of as many prefixes at once as the limits allow: many ties
+        share their way down."""
+        todo = [(_packed(self.chain, prefix), len(prefix)) for prefix in reversed(prefixes)]
         while todo:
             n, rows, ties, end = 0, [], [], time.monotonic() + seconds
             while todo and n < most_cells:
-                prefix = todo.pop()
-                left = end - time.monotonic()
-                found, opens, row_arrays = self._core.walk(
-                    _packed(self.chain, prefix), len(prefix), most_cells - n, left, want_rows
-                )
-                n += found
-                if want_rows:
-                    rows += _rows(self.chain, *row_arrays)
-                limits, step_ties = _opens(self.chain, *opens)
-                ties += step_ties
-                todo += reversed(limits)
+                found = self.step(*todo.pop(), most_cells - n, end - time.monotonic(), want)
+                n += found.n_cells
+                rows += found.rows
+                ties += [_unpacked(self.chain, packed)[0][:length] for packed, length in found.ties]
+                todo += reversed(found.opens)
                 if time.monotonic() > end:
                     break
             yield n, rows, ties
-
-
-class Row:
-    """A cell, described.
-
-    bits: tuple of bools, one a neuron.
-    forms: tuple of the coefficients of the outputs' forms, output by output, see `cells.iter_cells`.
-    vertices: tuple of homogeneous coordinates (u_1, ..., u_d, w), see `cells.Cell`.
-    facets: list of frozensets of vertices.
-    """
-
-    __slots__ = ("bits", "facets", "forms", "vertices")
-
-    def __init__(self, bits, forms, vertices, facets):
-        self.bits, self.forms, self.vertices, self.facets = bits, forms, vertices, facets
 
 
 def _packed(chain, bits):
@@ -99,21 +118,11 @@ def _packed(chain, bits):
     return np.packbits(padded, bitorder="little").tobytes()
 
 
-def _unpacked(chain, packed, n):
+def _unpacked(chain, packed, n=1):
     """Rows of bits as tuples of bools."""
     rows = np.frombuffer(packed, np.uint8).reshape(n, (chain.n_neurons + 7) // 8)
     rows = np.unpackbits(rows, axis=1, bitorder="little")
     return list(map(tuple, rows[:, : chain.n_neurons].astype(bool).tolist()))
-
-
-def _opens(chain, packed, lengths, ties):
-    """The prefixes left open, each in order: where a limit was met, and where integers do not suffice."""
-    opens = [], []
-    ties = np.frombuffer(ties, np.uint8).tolist()
-    lengths = np.frombuffer(lengths, np.uintp).tolist()
-    for row, length, tie in zip(_unpacked(chain, packed, len(lengths)), lengths, ties):
-        opens[tie].append(row[:length])
-    return opens
 
 
 def _rows(chain, patterns, forms, vertex_ends, vertices, facet_ends, member_ends, members):
