@@ -157,4 +157,47 @@ fl_status fl_cells_walk(const fl_cells *cells, const char *engine, const uint8_t
 void fl_cell_opens_free(fl_cell_opens *opens);
 void fl_cell_rows_free(fl_cell_rows *rows);
 
+/* The same in integers: ties are ordinary, and what outgrows the integers is left open. */
+#define FL_EXACT_MOST_INPUTS 16   /* coordinates of a domain */
+
+typedef struct {
+    size_t d;                    /* at most FL_EXACT_MOST_INPUTS */
+    const int64_t *inputs;       /* [widths[0]][d + 1]: the network's inputs are these forms of (u, 1) */
+    const int64_t *one;          /* [d + 1]: the form that biases multiply, of coefficients -1, 0 and 1 */
+    size_t n_lines, n_vertices, n_facets;
+    const int64_t *points;       /* [n_lines + n_vertices][d + 1]: homogeneous coordinates in lowest terms,
+                                    lines first, w = 0; the lines of all of space are the axes */
+    const uint64_t *facets;      /* [n_vertices][ceil(n_facets / 64)]: bit sets, the facets each lies on */
+} fl_exact_domain;
+
+/* A row a cell, in the order of the walk. */
+typedef struct {
+    int only_patterns;           /* set by the caller: nothing but `patterns` is wanted */
+    size_t n, n_vertices, n_facets, n_members, d, n_out, n_bytes;
+    size_t capacity, vertex_capacity, facet_capacity, member_capacity;
+    uint8_t *patterns;           /* [n][n_bytes] */
+    int64_t *forms;              /* [n][n_out][d + 1]: of the outputs */
+    size_t *vertex_ends, *facet_ends;   /* [n] */
+    int64_t *vertices;           /* [n_vertices][d + 1] */
+    size_t *member_ends;         /* [n_facets] */
+    uint32_t *members;           /* [n_members]: the vertices on each facet, as numbers within the cell */
+} fl_exact_rows;
+
+typedef struct fl_exact_cells fl_exact_cells;
+
+/* Layers as in fl_network_new, scaled to integers: units pass on ones[l] * z where active and
+   slopes[l][j] * z where not; slopes and ones are of the hidden layers. No magnitude is above 2^62.
+   Everything is copied. */
+fl_status fl_exact_cells_new(size_t n_layers, const size_t *widths, const int64_t *const *weights,
+                             const int64_t *const *biases, const int64_t *const *slopes, const int64_t *ones,
+                             const fl_exact_domain *domain, fl_exact_cells **cells);
+void fl_exact_cells_free(fl_exact_cells *cells);
+
+/* As fl_cells_walk. Below a prefix that no cell has, nothing is found. Time ends no walk that has neither a
+   cell nor an open prefix to show. */
+fl_status fl_exact_cells_walk(const fl_exact_cells *cells, const uint8_t *prefix, size_t n_prefix,
+                              const fl_cell_limits *limits, fl_exact_rows *rows, fl_cell_opens *opens,
+                              fl_cell_stats *stats);
+void fl_exact_rows_free(fl_exact_rows *rows);
+
 #endif

@@ -5,7 +5,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "memory.h"
 
@@ -20,13 +19,6 @@ typedef struct {
     uint32_t *units;
     int is_tight;              /* the forms have the bounds of tighten.c */
 } crossing_list;
-
-static double seconds_now(void)
-{
-    struct timespec now;
-    timespec_get(&now, TIME_UTC);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static int prefix_bit(const fl_walk *w, size_t bit) { return w->prefix[bit / 8] >> bit % 8 & 1; }
 
@@ -55,8 +47,7 @@ static fl_status leave_open(fl_walk *w, size_t n, int tie)
         n = w->n_prefix;
         memcpy(bits, w->prefix, n_bytes);
     }
-    if (n % 8) bits[n / 8] &= (uint8_t)((1 << n % 8) - 1);
-    if (n < 8 * n_bytes) memset(bits + (n + 7) / 8, 0, n_bytes - (n + 7) / 8);
+    fl_keep_bits(bits, n, n_bytes);
     fl_stack_back_to(&w->stack, mark);
     return fl_cell_opens_add(w->opens, bits, n, tie);
 }
@@ -229,7 +220,7 @@ static void push_cut(fl_walk *w, const fl_forms *forms, size_t at, double sign, 
 
 static int must_stop(fl_walk *w)
 {
-    if (!w->stopped && ++w->n_nodes % NODES_A_CLOCK == 0 && seconds_now() > w->stop_at) w->stopped = 1;
+    if (!w->stopped && ++w->n_nodes % NODES_A_CLOCK == 0 && fl_seconds_now() > w->stop_at) w->stopped = 1;
     return w->stopped;
 }
 
@@ -289,10 +280,11 @@ static fl_status visit_list(fl_walk *w, size_t l, crossing_list *list, const fl_
 
 static fl_status visit_layer(fl_walk *w, size_t l, const fl_cell *cell)
 {
-    if (l == w->cells->n_hidden) return leaf(w, cell);
+    const int is_leaf = l == w->cells->n_hidden;
     const fl_cell_layer *layer = w->cells->layers + l;
     fl_walk_layer *state = w->layers + l;
-    if (must_stop(w)) return leave_open(w, layer->first_bit, 0);
+    if (must_stop(w)) return leave_open(w, is_leaf ? w->cells->n_neurons : layer->first_bit, 0);
+    if (is_leaf) return leaf(w, cell);
     fl_status status = l ? update_forms(w, l) : FL_OK;
     if (status) return status;
     const fl_stack_mark mark = fl_stack_here(&w->stack);
@@ -408,7 +400,7 @@ fl_status fl_cells_walk(const fl_cells *cells, const char *engine, const uint8_t
         rows->d = cells->d;
         rows->n_bytes = cells->n_bytes;
     }
-    w.stop_at = seconds_now() + limits->seconds;
+    w.stop_at = fl_seconds_now() + limits->seconds;
     for (int i = 0; i < FL_CELL_LANES; i++) w.margins[i] = stats->smallest_margin;
     if (cells->n_hidden) first_forms(&w);
     const fl_cell *root;

@@ -4,6 +4,8 @@
 
 #include <float.h>
 #include <math.h>
+#include <string.h>
+#include <time.h>
 
 #include "cells.h"
 
@@ -12,6 +14,20 @@ enum { FL_MOST_UPDATES = 64 };
 
 static inline size_t fl_words(size_t n_bits) { return (n_bits + 63) / 64; }
 static inline int fl_bit(const uint64_t *words, size_t i) { return words[i / 64] >> i % 64 & 1; }
+
+/* Clears the bits behind the first n. */
+static inline void fl_keep_bits(uint8_t *bits, size_t n, size_t n_bytes)
+{
+    if (n % 8) bits[n / 8] &= (uint8_t)((1 << n % 8) - 1);
+    if (n < 8 * n_bytes) memset(bits + (n + 7) / 8, 0, n_bytes - (n + 7) / 8);
+}
+
+static inline double fl_seconds_now(void)
+{
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
 
 /* Without an instruction for it, which no processor of the baseline need have (Warren, Hacker's Delight, 5-1). */
 static inline size_t fl_popcount(uint64_t x)
@@ -46,5 +62,8 @@ fl_status fl_cell_opens_add(fl_cell_opens *opens, const uint8_t *bits, size_t le
 fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double *point, size_t n_vertices,
                            const double *vertices, size_t n_facets, const uint32_t *facets,
                            const int64_t *cut_bits);
+/* A cell's points and its facets, [n_facets][ceil(n_vertices / 64)], and its pattern and forms. */
+fl_status fl_exact_rows_add(fl_exact_rows *rows, const uint8_t *bits, const int64_t *forms, size_t n_vertices,
+                            const int64_t *vertices, size_t n_facets, const uint64_t *members);
 
 #endif

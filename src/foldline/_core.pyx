@@ -128,7 +128,41 @@ cdef extern from "foldline.h" nogil:
     void fl_cell_opens_free(fl_cell_opens *)
     void fl_cell_rows_free(fl_cell_rows *)
 
+    ctypedef struct fl_exact_domain:
+        size_t d
+        const int64_t *inputs
+        const int64_t *one
+        size_t n_lines
+        size_t n_vertices
+        size_t n_facets
+        const int64_t *points
+        const uint64_t *facets
+
+    ctypedef struct fl_exact_rows:
+        int only_patterns
+        size_t n
+        size_t n_vertices
+        size_t n_facets
+        size_t n_members
+        uint8_t *patterns
+        int64_t *forms
+        size_t *vertex_ends
+        size_t *facet_ends
+        int64_t *vertices
+        size_t *member_ends
+        uint32_t *members
+
+    ctypedef struct fl_exact_cells
+    size_t FL_EXACT_MOST_INPUTS
+    fl_status fl_exact_cells_new(size_t, const size_t *, const int64_t **, const int64_t **, const int64_t **,
+                                 const int64_t *, const fl_exact_domain *, fl_exact_cells **)
+    void fl_exact_cells_free(fl_exact_cells *)
+    fl_status fl_exact_cells_walk(const fl_exact_cells *, const uint8_t *, size_t, const fl_cell_limits *,
+                                  fl_exact_rows *, fl_cell_opens *, fl_cell_stats *)
+    void fl_exact_rows_free(fl_exact_rows *)
+
 BLOCK = FL_BLOCK
+EXACT_MOST_INPUTS = FL_EXACT_MOST_INPUTS
 NORMS = {"inf": FL_NORM_INF, "1": FL_NORM_1, "2": FL_NORM_2}
 
 # The one place where a status becomes an exception.
@@ -431,3 +465,83 @@ cdef class Cells:
         finally:
             fl_cell_opens_free(&opens)
             fl_cell_rows_free(&rows)
+
+
+cdef class ExactCells:
+    """Like Cells, in integers. Arrays are int64; facets uint64, a row of words for each vertex."""
+
+    cdef fl_exact_cells *cells
+    cdef size_t d, n_out
+
+    def __init__(self, weights, biases, slopes, ones, *, inputs, one, n_lines, points, n_facets, facets):
+        cdef size_t n_layers = len(weights), i
+        cdef size_t *widths = <size_t *>malloc((n_layers + 1) * sizeof(size_t))
+        cdef int64_t **arrays = <int64_t **>malloc(3 * n_layers * sizeof(int64_t *))
+        cdef fl_exact_domain domain
+        self.d = domain.d = points.shape[1] - 1
+        self.n_out = len(biases[n_layers - 1])
+        domain.inputs = <int64_t *>address(inputs)
+        domain.one = <int64_t *>address(one)
+        domain.n_lines = n_lines
+        domain.n_vertices = len(facets)
+        domain.n_facets = n_facets
+        domain.points = <int64_t *>address(points)
+        domain.facets = <uint64_t *>address(facets)
+        try:
+            if not widths or not arrays:
+                raise MemoryError("out of memory")
+            widths[0] = weights[0].shape[1]
+            for i in range(n_layers):
+                widths[i + 1] = weights[i].shape[0]
+                arrays[i] = <int64_t *>address(weights[i])
+                arrays[n_layers + i] = <int64_t *>address(biases[i])
+                arrays[2 * n_layers + i] = <int64_t *>address(slopes[i]) if i + 1 < n_layers else NULL
+            check(fl_exact_cells_new(n_layers, widths, <const int64_t **>arrays,
+                                     <const int64_t **>(arrays + n_layers), <const int64_t **>(arrays + 2 * n_layers),
+                                     <int64_t *>address(ones), &domain, &self.cells))
+        finally:
+            free(widths)
+            free(arrays)
+
+    def __dealloc__(self):
+        fl_exact_cells_free(self.cells)
+
+    def walk(self, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, str want):
+        """Walk below a prefix. Returns the number of cells, the opens (bits, lengths, ties), arrays' bytes, and
+        likewise, where `want` is not "count", the patterns, and where it is "rows" (forms, vertex ends, vertices,
+        facet ends, member ends, members)."""
+        cdef fl_cell_limits limits
+        cdef fl_cell_opens opens
+        cdef fl_exact_rows rows
+        cdef fl_cell_stats stats
+        cdef fl_status status
+        cdef bint want_patterns = want != "count"
+        cdef const uint8_t *bits = prefix
+        limits.most_cells, limits.seconds = most_cells, seconds
+        memset(&opens, 0, sizeof(opens))
+        memset(&rows, 0, sizeof(rows))
+        memset(&stats, 0, sizeof(stats))
+        rows.only_patterns = want != "rows"
+        try:
+            with nogil:
+                status = fl_exact_cells_walk(self.cells, bits, n_prefix, &limits, &rows if want_patterns else NULL,
+                                             &opens, &stats)
+            check(status)
+            found = None if rows.only_patterns else (
+                copied(rows.forms, rows.n * self.n_out * (self.d + 1), sizeof(int64_t)),
+                copied(rows.vertex_ends, rows.n, sizeof(size_t)),
+                copied(rows.vertices, rows.n_vertices * (self.d + 1), sizeof(int64_t)),
+                copied(rows.facet_ends, rows.n, sizeof(size_t)),
+                copied(rows.member_ends, rows.n_facets, sizeof(size_t)),
+                copied(rows.members, rows.n_members, sizeof(uint32_t)),
+            )
+            return (
+                stats.n_cells,
+                (copied(opens.bits, opens.n, opens.n_bytes), copied(opens.lengths, opens.n, sizeof(size_t)),
+                 copied(opens.ties, opens.n, 1)),
+                copied(rows.patterns, rows.n, opens.n_bytes) if want_patterns else None,
+                found,
+            )
+        finally:
+            fl_cell_opens_free(&opens)
+            fl_exact_rows_free(&rows)

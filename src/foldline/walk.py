@@ -245,9 +245,9 @@ def _polytope(domain):
     root, rows = cells.root_cell(domain)
     vertices = np.array([[u / v[-1] for u in v[:-1]] for v in root.vertices])
     reach = np.nextafter(abs(vertices).max(axis=0), np.inf)
-    # The numbers of facets begin with those of a box that no vertex is on.
+    # Facet 0 is infinity, that no vertex is on.
     a, b = domain._half_spaces()
-    half_spaces = np.vstack([np.eye(1, d + 1, d).repeat(2 * d, axis=0), np.hstack([-a, b[:, None]])[rows]])
+    half_spaces = np.vstack([np.eye(1, d + 1, d), np.hstack([-a, b[:, None]])[rows]])
     simple = all(f.bit_count() == d for f in root.facets)
     if not simple or d > _MOST_DIMENSIONS_OF_VERTICES:
         return reach, half_spaces, np.empty((0, d)), np.empty((0, d), np.uint32)
