@@ -63,6 +63,10 @@ typedef struct {
                        const fl_cell **below, const fl_cell **above);
     /* A point, [d], as far inside as is easily had. */
     void (*point)(const fl_walk *walk, const fl_cell *cell, double *point);
+    /* Points, [d], in the parts below and above a form that crosses, had with less work than by splitting;
+       null where there is no such way. */
+    void (*points_of_parts)(const fl_walk *walk, const fl_cell *cell, const fl_forms *forms, size_t at,
+                            double *below, double *above);
     /* The vertices, [n][d], and the cuts that make facets; none where the geometry has none. */
     void (*describe)(const fl_walk *walk, const fl_cell *cell, size_t *n_vertices, const double **vertices,
                      size_t *n_facets, const uint32_t **facets);

@@ -218,6 +218,37 @@ static void push_cut(fl_walk *w, const fl_forms *forms, size_t at, double sign, 
     w->cut_bits[cuts->n++] = bit;
 }
 
+/* Whether both parts of a cell are proved to be there by points that are had without splitting it. */
+static int both_parts_exist(fl_walk *w, const fl_cell *cell, const fl_forms *forms, size_t at, double *points)
+{
+    const size_t d = w->cells->d;
+    int sure = 1;
+    w->geometry->points_of_parts(w, cell, forms, at, points, points + d);
+    for (int side = 0; side < 2 && sure; side++) {
+        push_cut(w, forms, at, side ? 1 : -1, 0);
+        sure = w->cells->kernels->all_positive(d, &w->cuts, points + side * d);
+        w->cuts.n--;
+    }
+    return sure;
+}
+
+/* Counts the parts of a cell by form `at` where they are leaves that nobody asks about. */
+static fl_status count_two_leaves(fl_walk *w, const fl_cell *cell, const fl_forms *forms, size_t at,
+                                  int *counted)
+{
+    const fl_stack_mark mark = fl_stack_here(&w->stack);
+    double *points = fl_stack_take(&w->stack, 2 * w->cells->d * sizeof(double));
+    if (!points) return FL_NO_MEMORY;
+    *counted = !w->cells->certify || both_parts_exist(w, cell, forms, at, points);
+    if (*counted) {
+        w->stats->n_cuts++;
+        w->stats->n_cells += 2;
+        if (w->stats->n_cells >= w->limits->most_cells) w->stopped = 1;
+    }
+    fl_stack_back_to(&w->stack, mark);
+    return FL_OK;
+}
+
 static int must_stop(fl_walk *w)
 {
     if (!w->stopped && ++w->n_nodes % NODES_A_CLOCK == 0 && fl_seconds_now() > w->stop_at) w->stopped = 1;
@@ -241,17 +272,26 @@ static fl_status visit_list(fl_walk *w, size_t l, crossing_list *list, const fl_
     if (w->cuts.n - w->cells->half_spaces.n == DEEPEST) return leave_open(w, bit, 1);
 
     const fl_stack_mark mark = fl_stack_here(&w->stack);
+    uint64_t *rest = fl_stack_take(&w->stack, n_words * sizeof(uint64_t)), any_left = 0;
+    if (!rest) return FL_NO_MEMORY;
+    for (size_t i = 0; i < n_words; i++) any_left |= rest[i] = i == word ? todo[i] & (todo[i] - 1) : todo[i];
     const int given = bit < w->n_prefix ? prefix_bit(w, bit) : -1;
+    if (!any_left && given < 0 && l + 1 == w->cells->n_hidden && !w->rows && w->geometry->points_of_parts) {
+        int counted;
+        const fl_status status = count_two_leaves(w, cell, &list->forms, at, &counted);
+        if (status || counted) {
+            fl_stack_back_to(&w->stack, mark);
+            return status;
+        }
+    }
+
     const fl_cell *parts[2] = {NULL, NULL};
     fl_status status;
     do status = w->geometry->split(w, cell, &list->forms, at, given == 1 ? NULL : parts, given == 0 ? NULL : parts + 1);
     while (status == FL_UNDECIDED && (status = tighten_list(w, l, list)) == FL_OK);
     if (status == FL_UNDECIDED) status = leave_open(w, bit, 1);
     fl_sides sides;
-    uint64_t *rest = fl_stack_take(&w->stack, n_words * sizeof(uint64_t));
-    if (!rest || !take_masks(w, n_words, &sides)) return FL_NO_MEMORY;
-    uint64_t any_left = 0;
-    for (size_t i = 0; i < n_words; i++) any_left |= rest[i] = i == word ? todo[i] & (todo[i] - 1) : todo[i];
+    if (!take_masks(w, n_words, &sides)) return FL_NO_MEMORY;
     w->stats->n_cuts++;
     for (int side = 0; side < 2 && status == FL_OK; side++) {
         if (!parts[side]) continue;
@@ -380,7 +420,8 @@ static void *walk_allocate(fl_walk *w)
 
 static const fl_geometry *geometry_named(const char *name)
 {
-    static const fl_geometry *const geometries[] = {&fl_line_geometry, &fl_plane_geometry};
+    static const fl_geometry *const geometries[] = {&fl_line_geometry, &fl_plane_geometry,
+                                                    &fl_vertices_geometry};
     for (size_t i = 0; i < sizeof geometries / sizeof *geometries; i++)
         if (strcmp(geometries[i]->name, name) == 0) return geometries[i];
     return NULL;

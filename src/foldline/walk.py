@@ -51,7 +51,7 @@ class Part(NamedTuple):
 def check_engine(engine, dimension):
     """The engine for a dimension, or raise."""
     if engine == "auto":
-        return {1: "sweep", 2: "polygons"}.get(dimension, "exact" if dimension <= 6 else "exact")
+        return {1: "sweep", 2: "polygons"}.get(dimension, "vertices" if dimension <= 6 else "exact")
     if engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}; wanted 'auto' or one of {', '.join(map(repr, ENGINES))}")
     dimensions = {"sweep": range(1, 2), "polygons": range(2, 3), "vertices": range(3, 7)}.get(engine)
@@ -223,7 +223,9 @@ def _inputs(domain, reach):
 def _unit_box(d):
     """Which bound each coordinate of each vertex has, (n_vertices, d) of 0 and 1; the facets they lie on; the
     facets' forms without their bounds, (2 d, d + 1). In the plane counterclockwise; none in many dimensions."""
-    upper = np.indices((2,) * d).reshape(d, -1).T if d <= _MOST_DIMENSIONS_OF_VERTICES else np.empty((0, d), int)
+    upper = np.empty((0, d), int)
+    if d <= _MOST_DIMENSIONS_OF_VERTICES:
+        upper = np.ascontiguousarray(np.indices((2,) * d).reshape(d, -1).T)
     if d == 2:
         upper = upper[[0, 2, 3, 1]]
     forms = np.zeros((2 * d, d + 1))
