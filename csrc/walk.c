@@ -235,8 +235,10 @@ static fl_status visit_list(fl_walk *w, size_t l, const crossing_list *list, con
     for (int side = 0; side < 2 && status == FL_OK; side++) {
         if (!parts[side]) continue;
         active[unit / 64] = (active[unit / 64] & ~(UINT64_C(1) << unit % 64)) | (uint64_t)side << unit % 64;
+        push_cut(w, &list->forms, at, side ? 1 : -1, (int64_t)bit);
         status = find_sides(w, parts[side], &list->forms, rest, &sides);
         if (status == FL_UNDECIDED) {
+            w->cuts.n--;
             status = leave_open(w, bit + 1, 1);
             continue;
         }
@@ -247,7 +249,6 @@ static fl_status visit_list(fl_walk *w, size_t l, const crossing_list *list, con
                 const uint64_t is_active = sides.active[i] >> __builtin_ctzll(known) & 1;
                 active[j / 64] = (active[j / 64] & ~(UINT64_C(1) << j % 64)) | is_active << j % 64;
             }
-        push_cut(w, &list->forms, at, side ? 1 : -1, (int64_t)bit);
         status = visit_list(w, l, list, parts[side], sides.crossing);
         w->cuts.n--;
     }
@@ -346,7 +347,7 @@ static void *walk_allocate(fl_walk *w)
 
 static const fl_geometry *geometry_named(const char *name)
 {
-    static const fl_geometry *const geometries[] = {&fl_plane_geometry};
+    static const fl_geometry *const geometries[] = {&fl_plane_geometry, &fl_lp_geometry};
     for (size_t i = 0; i < sizeof geometries / sizeof *geometries; i++)
         if (strcmp(geometries[i]->name, name) == 0) return geometries[i];
     return NULL;

@@ -1,0 +1,142 @@
+#include "lp.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+enum {
+    MOST_PIVOTS = 100,         /* from a given corner, and MOST_PIVOTS_A_DIMENSION more */
+    MOST_PIVOTS_A_DIMENSION = 10,
+    STALE = 200                /* pivots after which a corner's rounding errors call for a new start */
+};
+
+#define ROUNDOFF (DBL_EPSILON / 2)
+/* Edges that change a half-space by less than this part of the most are not trusted to. */
+#define LEAST_PIVOT 1e-9
+
+static size_t padded(size_t n) { return (n + FL_CELL_LANES - 1) / FL_CELL_LANES * FL_CELL_LANES; }
+
+size_t fl_lp_corner_size(size_t d)
+{
+    return (padded(d + 1) + (d + 1) * padded(d)) * sizeof(double) + padded(d) * sizeof(uint32_t);
+}
+
+fl_lp_corner fl_lp_corner_in(void *memory, size_t d)
+{
+    fl_lp_corner corner = {.point = memory};
+    corner.edges = corner.point + padded(d + 1);
+    corner.tight = (uint32_t *)(corner.edges + (d + 1) * padded(d));
+    return corner;
+}
+
+void fl_lp_start(const fl_lp *lp, const fl_lp_form *form, fl_lp_corner *corner)
+{
+    const size_t d = lp->d, stride = lp->stride;
+    memset(corner->edges, 0, (d + 1) * stride * sizeof(double));
+    double value = form->row[d];
+    for (size_t k = 0; k < d; k++) {
+        const double m = form->row[k], sign = m < 0 ? -1 : 1;
+        corner->point[k] = sign * lp->reach[k];
+        corner->edges[k * stride + k] = -sign;
+        corner->edges[d * stride + k] = -fabs(m);
+        corner->tight[k] = FL_LP_REACH;
+        value += fabs(m) * lp->reach[k];
+    }
+    corner->point[d] = value;
+    corner->n_pivots = 0;
+}
+
+void fl_lp_copy(const fl_lp_corner *from, size_t d, fl_lp_corner *to)
+{
+    memcpy(to->point, from->point, fl_lp_corner_size(d));
+    to->n_pivots = from->n_pivots;
+}
+
+/* What a corner proves (Neumaier and Shcherbina, 2004). For any y >= 0, with F the form and G_i the
+   half-spaces as computed, and r, h the coefficients of F + sum y_i G_i,
+
+       f <= F + slack <= F + slack + sum y_i (G_i + slack_i) <= h + sum |r_k| reach_k + slack + sum y_i slack_i
+
+   in the true cell. Coefficients take 2 n operations, whose rounding is at most gamma_2n times the size of
+   the sum; the sum over k is of positive numbers. The best y are the form's losses along the edges. */
+static double proved_bound(const fl_lp *lp, const fl_lp_form *form, const fl_lp_corner *corner)
+{
+    const size_t d = lp->d;
+    const fl_forms *cuts = lp->cuts;
+    const double *gains = corner->edges + d * lp->stride;
+    double *sums = lp->row;
+    double slack = form->slack, size = form->size;
+    memcpy(sums, form->row, (d + 1) * sizeof(double));
+    for (size_t j = 0; j < d; j++) {
+        const double y = -gains[j];
+        const size_t i = corner->tight[j];
+        if (i == FL_LP_REACH || !(y > 0)) continue;
+        for (size_t k = 0; k <= d; k++) sums[k] += y * cuts->rows[k * cuts->stride + i];
+        slack += y * cuts->slack[i];
+        size += y * cuts->size[i];
+    }
+    if (size == 0) return slack;
+    /* Products that underflow are off by far less than DBL_MIN. */
+    double bound = DBL_MIN;
+    for (size_t k = 0; k < d; k++) bound += (fabs(sums[k]) + DBL_MIN) * lp->reach[k];
+    const double rounding = (double)(8 * d + 32) * ROUNDOFF * (size + bound);
+    return sums[d] + (bound + (slack + rounding) * (1 + (double)(d + 8) * DBL_EPSILON));
+}
+
+static int is_tight(const fl_lp_corner *corner, size_t d, size_t cut)
+{
+    for (size_t j = 0; j < d; j++)
+        if (corner->tight[j] == cut) return 1;
+    return 0;
+}
+
+/* The edge along which the half-space comes back at the least loss for its gain; d: none does. */
+static size_t cheapest_edge(size_t d, const double *gains, const double *rates)
+{
+    double steepest = 0, least = INFINITY;
+    size_t best = d;
+    for (size_t j = 0; j < d; j++) steepest = fmax(steepest, rates[j]);
+    for (size_t j = 0; j < d; j++) {
+        if (!(rates[j] > LEAST_PIVOT * steepest)) continue;
+        const double loss = fmax(0, -gains[j]) / rates[j];
+        if (best < d && (loss > least || (loss == least && rates[j] <= rates[best]))) continue;
+        least = loss;
+        best = j;
+    }
+    return best;
+}
+
+static fl_lp_answer descend(const fl_lp *lp, const fl_lp_form *form, fl_lp_corner *corner, double *bound)
+{
+    const size_t d = lp->d, stride = lp->stride;
+    const fl_forms *cuts = lp->cuts;
+    for (size_t step = 0; step < MOST_PIVOTS + MOST_PIVOTS_A_DIMENSION * d; step++) {
+        if (corner->point[d] <= -form->slack && (*bound = proved_bound(lp, form, corner)) <= 0) return FL_LP_NOT_ABOVE;
+        size_t cut;
+        /* One that is tight already is off by rounding only, and the others are off by less. */
+        if (!(lp->kernels->lowest(d, cuts, lp->scales, corner->point, &cut) < 0) || is_tight(corner, d, cut))
+            return corner->point[d] > form->slack ? FL_LP_ABOVE : FL_LP_UNDECIDED;
+        double z = cuts->rows[d * cuts->stride + cut];
+        for (size_t k = 0; k < d; k++) {
+            lp->row[k] = cuts->rows[k * cuts->stride + cut];
+            z += lp->row[k] * corner->point[k];
+        }
+        lp->kernels->rates(d, stride, lp->row, corner->edges, lp->rates);
+        const size_t j = cheapest_edge(d, corner->edges + d * stride, lp->rates);
+        if (j == d) return FL_LP_UNDECIDED;
+        lp->kernels->pivot(d + 1, stride, corner->edges, corner->point, lp->rates, z, j);
+        corner->tight[j] = (uint32_t)cut;
+        corner->n_pivots++;
+    }
+    return FL_LP_UNDECIDED;
+}
+
+fl_lp_answer fl_lp_maximise(const fl_lp *lp, const fl_lp_form *form, fl_lp_corner *corner, double *bound)
+{
+    if (corner->n_pivots > STALE) fl_lp_start(lp, form, corner);
+    const int is_new = corner->n_pivots == 0;
+    const fl_lp_answer answer = descend(lp, form, corner, bound);
+    if (answer != FL_LP_UNDECIDED || is_new) return answer;
+    fl_lp_start(lp, form, corner);
+    return descend(lp, form, corner, bound);
+}
