@@ -23,6 +23,10 @@ enum { BELOW, ABOVE };
 typedef struct {
     fl_lp lp;
     double *form, *middle;     /* [d + 1], [d]: room to work in */
+    fl_lp_corner corner;
+    double *twice_reach;       /* [d] */
+    double *scales;            /* [cuts->n] */
+    uint32_t *facets;          /* [cuts->n] */
 } workshop;
 
 /* What is known of a cell: it grows while the cell is asked. */
@@ -88,13 +92,18 @@ static workshop *new_workshop(fl_walk *w)
 {
     const size_t d = w->cells->d, stride = (d + FL_CELL_LANES - 1) / FL_CELL_LANES * FL_CELL_LANES;
     workshop *shop = fl_stack_take(&w->stack, sizeof *shop);
-    double *room = fl_stack_take(&w->stack, (w->cuts.stride + 2 * (d + 1) + d + stride) * sizeof(double));
-    if (!shop || !room) return NULL;
-    double *row = room + w->cuts.stride, *form = row + d + 1, *middle = form + d + 1;
+    double *scales = fl_stack_take(&w->stack, 2 * w->cuts.stride * sizeof(double));
+    double *rates = fl_stack_take(&w->stack, (stride + 4 * (d + 1)) * sizeof(double));
+    uint32_t *facets = fl_stack_take(&w->stack, w->cuts.stride * sizeof(uint32_t));
+    void *corner = fl_stack_take(&w->stack, fl_lp_corner_size(d));
+    if (!shop || !scales || !rates || !facets || !corner) return NULL;
+    double *row = rates + stride;
     *shop = (workshop){.lp = {.kernels = w->cells->kernels, .d = d, .stride = stride, .reach = w->cells->reach,
-                              .cuts = &w->cuts, .scales = room, .row = row, .rates = middle + d},
-                       .form = form, .middle = middle};
-    for (size_t i = 0; i < w->cuts.stride; i++) room[i] = i < w->cuts.n ? scale_of(&w->cuts, i, d) : 0;
+                              .cuts = &w->cuts, .scales = scales, .row = row, .rates = rates},
+                       .form = row + d + 1, .middle = row + 2 * (d + 1), .corner = fl_lp_corner_in(corner, d),
+                       .twice_reach = row + 3 * (d + 1), .scales = scales + w->cuts.stride, .facets = facets};
+    for (size_t i = 0; i < w->cuts.stride; i++) scales[i] = i < w->cuts.n ? scale_of(&w->cuts, i, d) : 0;
+    for (size_t k = 0; k < d; k++) shop->twice_reach[k] = 2 * w->cells->reach[k];
     return shop;
 }
 
@@ -113,15 +122,14 @@ static fl_status root(fl_walk *w, const fl_cell **out)
     workshop *shop = new_workshop(w);
     if (!shop) return FL_NO_MEMORY;
     fl_cell *cell = new_cell(w, shop, n + 1);
-    fl_lp_corner *corner = new_corner(w);
-    if (!cell || !corner) return FL_NO_MEMORY;
+    if (!cell) return FL_NO_MEMORY;
     double *points = cell->found->points;
     for (size_t i = 0; i < n; i++) {
         const fl_lp_form form = take_form(&w->cuts, i, 1, d, shop->form);
         double bound;
-        fl_lp_start(&shop->lp, &form, corner);
-        if (fl_lp_maximise(&shop->lp, &form, corner, &bound) != FL_LP_ABOVE) return FL_UNDECIDED;
-        memcpy(points + (i + 1) * d, corner->point, d * sizeof(double));
+        fl_lp_start(&shop->lp, &form, &shop->corner);
+        if (fl_lp_maximise(&shop->lp, &form, &shop->corner, &bound) != FL_LP_ABOVE) return FL_UNDECIDED;
+        memcpy(points + (i + 1) * d, shop->corner.point, d * sizeof(double));
     }
     mean_of(points + d, n, d, points);
     if (n == 0 || !w->cells->kernels->all_positive(d, &w->cuts, points)) return FL_UNDECIDED;
@@ -300,13 +308,29 @@ static void point(const fl_walk *w, const fl_cell *cell, double *out)
     if (!w->cells->kernels->all_positive(d, &w->cuts, out)) memcpy(out, found->points, d * sizeof(double));
 }
 
+/* No vertices. A cut makes a facet where, without it, its form would come below 0; a cut that makes none is
+   not looked at any more, so that of two that say the same one remains. The box that the search begins in
+   is twice as large as the domain may be: its faces must not stand in for a half-space of the domain. */
 static void describe(const fl_walk *w, const fl_cell *cell, size_t *n_vertices, const double **vertices,
                      size_t *n_facets, const uint32_t **facets)
 {
-    (void)w, (void)cell;
+    workshop *shop = cell->shop;
+    fl_lp lp = shop->lp;
+    lp.reach = shop->twice_reach;
+    lp.scales = shop->scales;
+    memcpy(lp.scales, shop->lp.scales, w->cuts.n * sizeof(double));
     *n_vertices = *n_facets = 0;
     *vertices = NULL;
-    *facets = NULL;
+    *facets = shop->facets;
+    for (size_t i = 0; i < w->cuts.n; i++) {
+        const fl_lp_form form = take_form(&w->cuts, i, -1, lp.d, shop->form);
+        double bound;
+        lp.scales[i] = 0;
+        fl_lp_start(&lp, &form, &shop->corner);
+        if (fl_lp_maximise(&lp, &form, &shop->corner, &bound) != FL_LP_ABOVE) continue;
+        lp.scales[i] = shop->lp.scales[i];
+        shop->facets[(*n_facets)++] = (uint32_t)i;
+    }
 }
 
 const fl_geometry fl_lp_geometry = {.name = "lp", .root = root, .sides = sides, .split = split, .point = point,
