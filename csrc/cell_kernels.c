@@ -124,6 +124,18 @@ static void add(size_t d, size_t stride, size_t n_units, const uint32_t *units, 
         }
 }
 
+/* The least of the lanes, and the first that has it. */
+INLINE double least_lane(vec v, size_t *lane)
+{
+    double value[LANES];
+    v_store(value, v);
+    for (size_t n = LANES / 2; n; n /= 2)
+        for (size_t i = 0; i < n; i++) value[i] = value[i + n] < value[i] ? value[i + n] : value[i];
+    const uint32_t is_least = v_bits(v_at_most(v, v_set1(value[0])));
+    *lane = is_least ? (size_t)__builtin_ctz(is_least) : 0;
+    return value[0];
+}
+
 static double lowest(size_t d, const fl_forms *forms, const double *scales, const double *point, size_t *which)
 {
     vec least = v_set1(INFINITY), where = v_set1(0);
@@ -132,28 +144,44 @@ static double lowest(size_t d, const fl_forms *forms, const double *scales, cons
         const size_t n_here = forms->n - first;
         const vmask here = v_mask(n_here < LANES ? (1u << n_here) - 1 : (1u << LANES) - 1);
         const vec scaled = v_select(here, z * v_load(scales + first), v_set1(INFINITY));
-        const vmask lower = v_positive(least - scaled);
-        where = v_select(lower, v_set1((double)first), where);
-        least = v_select(lower, scaled, least);
+        where = v_select(v_positive(least - scaled), v_set1((double)first), where);
+        least = v_min(scaled, least);
     }
-    double value[LANES], block[LANES];
-    v_store(value, least);
+    double block[LANES];
+    size_t lane;
+    const double value = least_lane(least, &lane);
     v_store(block, where);
-    size_t lane = 0;
-    for (size_t i = 1; i < LANES; i++)
-        if (value[i] < value[lane]) lane = i;
     *which = (size_t)block[lane] + lane;
-    return value[lane];
+    return value;
 }
 
-static void rates(size_t n, size_t stride, const double *restrict row, const double *restrict edges,
-                  double *restrict out)
+/* Rates below this part of the steepest are not told from 0. */
+#define LEAST_RATE 1e-9
+
+static size_t cheapest(size_t n, size_t stride, const double *restrict row, const double *restrict edges,
+                       double least_price, double *restrict rates)
 {
+    vec steepest = v_set1(0);
     for (size_t j = 0; j < stride; j += LANES) {
-        vec sum = v_set1(0);
-        for (size_t i = 0; i < n; i++) sum = v_fma(v_set1(row[i]), v_load(edges + i * stride + j), sum);
-        v_store(out + j, sum);
+        vec rate = v_set1(0);
+        for (size_t i = 0; i < n; i++) rate = v_fma(v_set1(row[i]), v_load(edges + i * stride + j), rate);
+        v_store(rates + j, rate);
+        steepest = v_max(rate, steepest);
     }
+    size_t lane;
+    const vec threshold = v_set1(-LEAST_RATE * least_lane(v_set1(0) - steepest, &lane));
+    vec least = v_set1(INFINITY), where = v_set1(0);
+    for (size_t j = 0; j < stride; j += LANES) {
+        const vec rate = v_load(rates + j);
+        const vec price = (v_set1(least_price) - v_load(edges + n * stride + j)) / rate;
+        const vec cost = v_select(v_positive(rate - threshold), price, v_set1(INFINITY));
+        where = v_select(v_positive(least - cost), v_set1((double)j), where);
+        least = v_min(cost, least);
+    }
+    double block[LANES];
+    if (!(least_lane(least, &lane) < INFINITY)) return stride;
+    v_store(block, where);
+    return (size_t)block[lane] + lane;
 }
 
 static void pivot(size_t n, size_t stride, double *restrict edges, double *restrict point,
@@ -180,6 +208,6 @@ const fl_cell_kernels FL_CELL_TABLE(FL_ISA_NAME) = {
     .all_positive = all_positive,
     .add = add,
     .lowest = lowest,
-    .rates = rates,
+    .cheapest = cheapest,
     .pivot = pivot,
 };

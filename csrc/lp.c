@@ -11,8 +11,6 @@ enum {
 };
 
 #define ROUNDOFF (DBL_EPSILON / 2)
-/* Edges that change a half-space by less than this part of the most are not trusted to. */
-#define LEAST_PIVOT 1e-9
 
 static size_t padded(size_t n) { return (n + FL_CELL_LANES - 1) / FL_CELL_LANES * FL_CELL_LANES; }
 
@@ -90,26 +88,12 @@ static int is_tight(const fl_lp_corner *corner, size_t d, size_t cut)
     return 0;
 }
 
-/* The edge along which the half-space comes back at the least loss for its gain; d: none does. */
-static size_t cheapest_edge(size_t d, const double *gains, const double *rates)
-{
-    double steepest = 0, least = INFINITY;
-    size_t best = d;
-    for (size_t j = 0; j < d; j++) steepest = fmax(steepest, rates[j]);
-    for (size_t j = 0; j < d; j++) {
-        if (!(rates[j] > LEAST_PIVOT * steepest)) continue;
-        const double loss = fmax(0, -gains[j]) / rates[j];
-        if (best < d && (loss > least || (loss == least && rates[j] <= rates[best]))) continue;
-        least = loss;
-        best = j;
-    }
-    return best;
-}
-
 static fl_lp_answer descend(const fl_lp *lp, const fl_lp_form *form, fl_lp_corner *corner, double *bound)
 {
     const size_t d = lp->d, stride = lp->stride;
     const fl_forms *cuts = lp->cuts;
+    /* What an edge costs that the form does not change along: so of several the steepest is taken. */
+    const double free_edge = DBL_EPSILON * form->size;
     for (size_t step = 0; step < MOST_PIVOTS + MOST_PIVOTS_A_DIMENSION * d; step++) {
         if (corner->point[d] <= -form->slack && (*bound = proved_bound(lp, form, corner)) <= 0) return FL_LP_NOT_ABOVE;
         size_t cut;
@@ -121,9 +105,8 @@ static fl_lp_answer descend(const fl_lp *lp, const fl_lp_form *form, fl_lp_corne
             lp->row[k] = cuts->rows[k * cuts->stride + cut];
             z += lp->row[k] * corner->point[k];
         }
-        lp->kernels->rates(d, stride, lp->row, corner->edges, lp->rates);
-        const size_t j = cheapest_edge(d, corner->edges + d * stride, lp->rates);
-        if (j == d) return FL_LP_UNDECIDED;
+        const size_t j = lp->kernels->cheapest(d, stride, lp->row, corner->edges, free_edge, lp->rates);
+        if (j >= d) return FL_LP_UNDECIDED;
         lp->kernels->pivot(d + 1, stride, corner->edges, corner->point, lp->rates, z, j);
         corner->tight[j] = (uint32_t)cut;
         corner->n_pivots++;
