@@ -93,31 +93,47 @@ static int all_positive(size_t d, const fl_forms *forms, const double *point)
     return doubtful == 0;
 }
 
-INLINE void add_with(const size_t d, size_t stride, size_t n_units, const uint32_t *restrict units,
-                     const double *restrict factors, const double *restrict columns, double *restrict rows)
+/* d + 1 rows by `vecs` vectors of columns, all sums in registers. */
+INLINE void add_tile(const size_t d, const int vecs, size_t stride, const double *start, size_t n_units,
+                     const uint32_t *restrict units, const double *restrict factors,
+                     const double *restrict columns, double *rows)
 {
-    for (size_t j = 0; j < stride; j += LANES) {
-        vec sum[FEW_DIMENSIONS + 1];
-        for (size_t k = 0; k <= d; k++) sum[k] = v_load(rows + k * stride + j);
-        for (size_t i = 0; i < n_units; i++) {
-            const vec column = v_load(columns + units[i] * stride + j);
-            for (size_t k = 0; k <= d; k++) sum[k] = v_fma(v_set1(factors[i * (d + 1) + k]), column, sum[k]);
+    vec sum[FEW_DIMENSIONS + 1][4];
+    for (size_t k = 0; k <= d; k++)
+        UNROLL for (int v = 0; v < vecs; v++) sum[k][v] = v_load(start + k * stride + v * LANES);
+    for (size_t i = 0; i < n_units; i++) {
+        const double *column = columns + units[i] * stride;
+        vec x[4];
+        UNROLL for (int v = 0; v < vecs; v++) x[v] = v_load(column + v * LANES);
+        for (size_t k = 0; k <= d; k++) {
+            const vec factor = v_set1(factors[i * (d + 1) + k]);
+            UNROLL for (int v = 0; v < vecs; v++) sum[k][v] = v_fma(factor, x[v], sum[k][v]);
         }
-        for (size_t k = 0; k <= d; k++) v_store(rows + k * stride + j, sum[k]);
     }
+    for (size_t k = 0; k <= d; k++)
+        UNROLL for (int v = 0; v < vecs; v++) v_store(rows + k * stride + v * LANES, sum[k][v]);
 }
 
-static void add(size_t d, size_t stride, size_t n_units, const uint32_t *units, const double *factors,
-                const double *columns, double *rows)
+INLINE void add_with(const size_t d, size_t stride, const double *start, size_t n_units, const uint32_t *units,
+                     const double *factors, const double *columns, double *rows)
+{
+    size_t j = 0;
+    for (; j + 4 * LANES <= stride; j += 4 * LANES)
+        add_tile(d, 4, stride, start + j, n_units, units, factors, columns + j, rows + j);
+    for (; j < stride; j += LANES) add_tile(d, 1, stride, start + j, n_units, units, factors, columns + j, rows + j);
+}
+
+static void add(size_t d, size_t stride, const double *start, size_t n_units, const uint32_t *units,
+                const double *factors, const double *columns, double *rows)
 {
     switch (d) {
-#define ADD(d) case d: add_with(d, stride, n_units, units, factors, columns, rows); return;
+#define ADD(d) case d: add_with(d, stride, start, n_units, units, factors, columns, rows); return;
     ADD(1) ADD(2) ADD(3) ADD(4) ADD(5) ADD(6)
 #undef ADD
     }
     for (size_t k = 0; k <= d; k++)
         for (size_t j = 0; j < stride; j += LANES) {
-            vec sum = v_load(rows + k * stride + j);
+            vec sum = v_load(start + k * stride + j);
             for (size_t i = 0; i < n_units; i++)
                 sum = v_fma(v_set1(factors[i * (d + 1) + k]), v_load(columns + units[i] * stride + j), sum);
             v_store(rows + k * stride + j, sum);

@@ -40,9 +40,10 @@ typedef struct {
     /* Whether all forms are above their slack at a point. */
     int (*all_positive)(size_t d, const fl_forms *forms, const double *point);
 
-    /* rows[k][j] += sum over i of factors[i][k] * columns[units[i]][j], for k <= d and j < stride. */
-    void (*add)(size_t d, size_t stride, size_t n_units, const uint32_t *units, const double *factors,
-                const double *columns, double *rows);
+    /* rows[k][j] = start[k][j] + sum over i of factors[i][k] * columns[units[i]][j], for k <= d and
+       j < stride. */
+    void (*add)(size_t d, size_t stride, const double *start, size_t n_units, const uint32_t *units,
+                const double *factors, const double *columns, double *rows);
 
     /* The form for which (value at the point + slack) * scale is least; returns that. n > 0. */
     double (*lowest)(size_t d, const fl_forms *forms, const double *scales, const double *point, size_t *which);

@@ -4,7 +4,7 @@
    forms below, their errors not counted. Slopes in force are at most s = max(1, |slope|), so with u the unit
    roundoff and n operations on the way to a coefficient
 
-       size = |W| (s size_below) + |b| size_of_one
+       size = |W| (s size_below) + |b|
        |f - F| <= |W| (s error_below) + gamma_n size        anywhere in the domain
 
    whatever the signs are: one bound a unit, for all cells (Higham, Accuracy and Stability of Numerical
@@ -37,64 +37,69 @@ static double size_of(const double *form, const double *reach, size_t d)
 static double evaluation_error(double size, size_t d) { return (double)(3 * d + 16) * ROUNDOFF * size; }
 
 typedef struct {
-    double *columns, *bias, *slopes, *slack, *size;
-    uint64_t *folding;
+    double *columns, *start, *slopes, *slack, *size;
+    uint64_t *folding, *leaking;
     int64_t *bits;
 } layer_arrays;
 
-static layer_arrays take_layer(fl_arena *arena, size_t n_in, size_t n_units)
+static layer_arrays take_layer(fl_arena *arena, size_t d, size_t n_in, size_t n_units)
 {
     const size_t stride = padded(n_units);
     layer_arrays a = {.columns = fl_take(arena, n_in * stride, sizeof(double))};
-    a.bias = fl_take(arena, stride, sizeof(double));
+    a.start = fl_take(arena, (d + 1) * stride, sizeof(double));
     a.slopes = fl_take(arena, n_units, sizeof(double));
     a.slack = fl_take(arena, stride, sizeof(double));
     a.size = fl_take(arena, stride, sizeof(double));
     a.folding = fl_take(arena, fl_words(n_units), sizeof(uint64_t));
+    a.leaking = fl_take(arena, fl_words(n_units), sizeof(uint64_t));
     a.bits = fl_take(arena, n_units, sizeof(int64_t));
     return a;
 }
 
 static void fill_layer(fl_cell_layer *layer, const layer_arrays *a, size_t n_in, size_t n_units,
-                       const double *weights, const double *bias, const double *slopes, size_t first_bit)
+                       const double *weights, const double *bias, const double *slopes, const double *one,
+                       size_t d, size_t first_bit)
 {
     const size_t stride = padded(n_units);
     size_t bit = first_bit;
     for (size_t j = 0; j < n_units; j++) {
         for (size_t i = 0; i < n_in; i++) a->columns[i * stride + j] = weights[j * n_in + i];
-        a->bias[j] = bias[j];
+        for (size_t k = 0; k <= d; k++) a->start[k * stride + j] = bias[j] * one[k];
         a->slopes[j] = slopes[j];
+        a->leaking[j / 64] |= (uint64_t)(slopes[j] != 0) << j % 64;
         a->bits[j] = FL_NO_BIT;
         if (slopes[j] == 1) continue;
         a->bits[j] = (int64_t)bit++;
         a->folding[j / 64] |= UINT64_C(1) << j % 64;
     }
-    for (size_t j = n_units; j < stride; j++) a->bias[j] = -1;
+    for (size_t j = n_units; j < stride; j++) a->start[d * stride + j] = -1;
     *layer = (fl_cell_layer){.n_in = n_in, .n_units = n_units, .stride = stride, .columns = a->columns,
-                             .bias = a->bias, .slopes = a->slopes, .slack = a->slack, .size = a->size,
-                             .folding = a->folding, .bits = a->bits, .first_bit = first_bit,
-                             .n_bits = bit - first_bit};
+                             .start = a->start, .slopes = a->slopes, .slack = a->slack, .size = a->size,
+                             .folding = a->folding, .leaking = a->leaking, .bits = a->bits,
+                             .first_bit = first_bit, .n_bits = bit - first_bit};
 }
 
-/* size and error, [n_in] of what comes in, become those of what goes out. Returns the largest number. */
-static double bound_layer(const fl_cell_layer *layer, const layer_arrays *a, double size_of_one, size_t d,
-                          double *size, double *error, double *next_size, double *next_error)
+/* From size and error of what comes in, [n_in], those of what goes out. Returns the largest number. */
+static double bound_layer(const fl_cell_layer *layer, const layer_arrays *a, const double *reach, size_t d,
+                          int certify, const double *size, const double *error, double *next_size,
+                          double *next_error)
 {
     const double n_operations = (double)(layer->n_in + 2 * FL_MOST_UPDATES + 8);
     double largest = 0;
     for (size_t j = 0; j < layer->n_units; j++) {
-        double s = fabs(layer->bias[j]) * size_of_one, e = 0;
+        double s = fabs(a->start[d * layer->stride + j]), e = 0;
+        for (size_t k = 0; k < d; k++) s += fabs(a->start[k * layer->stride + j]) * reach[k];
         for (size_t i = 0; i < layer->n_in; i++) {
             const double w = fabs(layer->columns[i * layer->stride + j]);
             s += w * size[i];
             e += w * error[i];
         }
         if (s > 0) e += n_operations * (ROUNDOFF * s + DBL_TRUE_MIN);
-        a->size[j] = s * FOR_ROUNDED_BOUNDS;
-        a->slack[j] = (e + evaluation_error(s, d)) * FOR_ROUNDED_BOUNDS;
         const double steepest = fmax(1, fabs(layer->slopes[j]));
-        next_size[j] = a->size[j] * steepest;
+        next_size[j] = s * FOR_ROUNDED_BOUNDS * steepest;
         next_error[j] = e * FOR_ROUNDED_BOUNDS * steepest;
+        a->size[j] = certify ? s * FOR_ROUNDED_BOUNDS : 0;
+        a->slack[j] = certify ? (e + evaluation_error(s, d)) * FOR_ROUNDED_BOUNDS : 0;
         largest = fmax(largest, fmax(next_size[j], next_error[j]));
         if (!(largest <= LARGEST)) return INFINITY;
     }
@@ -105,7 +110,6 @@ static double bound_layer(const fl_cell_layer *layer, const layer_arrays *a, dou
 static fl_status bound_layers(fl_cells *cells, const layer_arrays *arrays, const fl_cell_domain *domain)
 {
     const size_t d = cells->d, n_inputs = domain->n_inputs;
-    const double size_of_one = size_of(cells->one, cells->reach, d);
     double *memory = malloc(4 * cells->widest * sizeof(double));
     if (!memory) return FL_NO_MEMORY;
     double *size = memory, *error = memory + cells->widest;
@@ -116,8 +120,8 @@ static fl_status bound_layers(fl_cells *cells, const layer_arrays *arrays, const
         error[i] = domain->input_errors[i];
     }
     for (size_t l = 0; l < cells->n_hidden && status == FL_OK; l++) {
-        if (!(bound_layer(cells->layers + l, arrays + l, size_of_one, d, size, error, next_size, next_error)
-              <= LARGEST))
+        if (!(bound_layer(cells->layers + l, arrays + l, cells->reach, d, domain->certify, size, error, next_size,
+                          next_error) <= LARGEST))
             status = FL_UNDECIDED;
         double *swap = size;
         size = next_size;
@@ -160,10 +164,9 @@ fl_status fl_cells_new(size_t n_layers, const size_t *widths, const double *cons
     fl_arena arena = {NULL, 0};
     for (int pass = 0; pass < 2 && status == FL_OK; pass++) {
         cells->layers = fl_take(&arena, n_hidden, sizeof(fl_cell_layer));
-        for (size_t l = 0; l < n_hidden; l++) arrays[l] = take_layer(&arena, widths[l], widths[l + 1]);
+        for (size_t l = 0; l < n_hidden; l++) arrays[l] = take_layer(&arena, d, widths[l], widths[l + 1]);
         cells->inputs = copied(fl_take(&arena, domain->n_inputs * (d + 1), sizeof(double)), domain->inputs,
                                domain->n_inputs * (d + 1), sizeof(double));
-        cells->one = copied(fl_take(&arena, d + 1, sizeof(double)), domain->one, d + 1, sizeof(double));
         cells->reach = copied(fl_take(&arena, d, sizeof(double)), domain->reach, d, sizeof(double));
         cells->vertices = copied(fl_take(&arena, domain->n_vertices * d, sizeof(double)), domain->vertices,
                                  domain->n_vertices * d, sizeof(double));
@@ -182,9 +185,10 @@ fl_status fl_cells_new(size_t n_layers, const size_t *widths, const double *cons
         cells->d = d;
         cells->n_hidden = n_hidden;
         cells->n_vertices = domain->n_vertices;
+        cells->certify = domain->certify;
         for (size_t l = 0; l < n_hidden; l++) {
             fill_layer(cells->layers + l, arrays + l, widths[l], widths[l + 1], weights[l], biases[l], slopes[l],
-                       cells->n_neurons);
+                       domain->one, d, cells->n_neurons);
             cells->n_neurons += cells->layers[l].n_bits;
         }
         for (size_t l = 0; l < n_layers; l++)

@@ -1,8 +1,9 @@
 /* Cells: the activation regions of a network on a bounded domain, found depth first and proved.
 
-   cells.c is the walk: layers, forms, prefixes, limits. A geometry is a way to keep one cell; it tells on
-   which sides of a fold a cell has points, and cuts it. cells_plane.c keeps polygons, cells_vertices.c
-   vertices, cells_lp.c half-spaces and a point inside.
+   cells.c packs a network and bounds what its forms are off by; walk.c is the walk: layers, forms, prefixes,
+   limits. A geometry is a way to keep one cell; it tells on which sides of a fold a cell has points, and cuts
+   it. cells_line.c keeps intervals, cells_plane.c polygons, cells_vertices.c vertices, cells_lp.c
+   half-spaces and a point inside.
 
    Geometry is not trusted. A cell stands for a superset of the true one, so that a sign found on it is
    proved; that a leaf exists is proved by the signs, at one point, of all that cut on its path. What is
@@ -19,10 +20,11 @@ enum { FL_NO_BIT = -1 };
 typedef struct {
     size_t n_in, n_units, stride;
     const double *columns;     /* [n_in][stride]: W, column by column */
-    const double *bias;        /* [stride]; padding -1 */
+    const double *start;       /* forms, rows [d + 1][stride], of no unit below: the bias; padding -1 */
     const double *slopes;      /* [n_units]; 1: passes through, no bit */
     const double *slack, *size;/* [stride]: of the forms, see fl_forms */
     const uint64_t *folding;   /* the units with a bit */
+    const uint64_t *leaking;   /* the units whose slope is not 0 */
     const int64_t *bits;       /* [n_units]: which, or FL_NO_BIT */
     size_t first_bit, n_bits;
 } fl_cell_layer;
@@ -32,9 +34,9 @@ struct fl_cells {
     size_t d, n_hidden, n_neurons, n_bytes, widest;
     fl_cell_layer *layers;     /* [n_hidden] */
     const double *inputs;      /* [n_inputs][d + 1]: forms of the network's inputs */
-    const double *one;         /* [d + 1]: what biases multiply */
     const double *reach;       /* [d]: |u_k| <= reach_k in the domain */
     fl_forms half_spaces;      /* of the domain, positive inside */
+    int certify;
     size_t n_vertices;
     const double *vertices;    /* [n_vertices][d] */
     const uint32_t *facets;    /* [n_vertices][d] */
@@ -66,7 +68,7 @@ typedef struct {
 /* Cutting rounds: what a cut may put a new vertex off by, in units of reach_k. */
 #define FL_CUT_ERROR(d) (16 * (double)(d) * (DBL_EPSILON / 2))
 
-extern const fl_geometry fl_plane_geometry, fl_vertices_geometry, fl_lp_geometry;
+extern const fl_geometry fl_line_geometry, fl_plane_geometry, fl_vertices_geometry, fl_lp_geometry;
 
 /* A layer's forms on the path that is walked, and what they were computed from. */
 typedef struct {

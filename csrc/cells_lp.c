@@ -24,8 +24,7 @@ typedef struct {
     fl_lp lp;
     double *form, *middle;     /* [d + 1], [d]: room to work in */
     fl_lp_corner corner;
-    double *twice_reach;       /* [d] */
-    double *scales;            /* [cuts->n] */
+    double *scales, *wide_low, *wide_high;   /* [cuts->n], [d], [d]: for describe */
     uint32_t *facets;          /* [cuts->n] */
 } workshop;
 
@@ -33,11 +32,10 @@ typedef struct {
 typedef struct {
     size_t n_points;
     double *points;            /* [n_points][d]: inside, proved */
-    /* [n_forms][2]: where the forms of a list were largest BELOW and ABOVE, in this cell or in one it is a
+    /* [n][2]: where the forms of a list were largest BELOW and ABOVE 0, in this cell or in one that it is a
        part of; null: not known. */
-    size_t n_forms;
     const fl_lp_corner **corners;
-    int is_new;                /* a part that was not asked yet: it will be, of the forms it was cut by */
+    const double *list;        /* the rows of the forms that the cell was cut by: the list that is meant */
 } findings;
 
 struct fl_cell {
@@ -88,22 +86,49 @@ static fl_cell *new_cell(fl_walk *w, workshop *shop, size_t most_points)
     return cell;
 }
 
+/* The box of |u_k| <= reach_k, and of the half-spaces that are bounds of a coordinate. */
+static void bound_coordinates(const fl_cells *cells, double *low, double *high)
+{
+    const size_t d = cells->d;
+    const fl_forms *domain = &cells->half_spaces;
+    for (size_t k = 0; k < d; k++) {
+        low[k] = -cells->reach[k];
+        high[k] = cells->reach[k];
+    }
+    for (size_t i = 0; i < domain->n; i++) {
+        const double c = domain->rows[d * domain->stride + i];
+        size_t n = 0, k = 0;
+        for (size_t other = 0; other < d; other++)
+            if (domain->rows[other * domain->stride + i] != 0) n++, k = other;
+        const double m = n == 1 ? domain->rows[k * domain->stride + i] : 0;
+        if (m == 1) low[k] = fmax(low[k], -c);
+        if (m == -1) high[k] = fmin(high[k], c);
+    }
+}
+
 static workshop *new_workshop(fl_walk *w)
 {
     const size_t d = w->cells->d, stride = (d + FL_CELL_LANES - 1) / FL_CELL_LANES * FL_CELL_LANES;
     workshop *shop = fl_stack_take(&w->stack, sizeof *shop);
     double *scales = fl_stack_take(&w->stack, 2 * w->cuts.stride * sizeof(double));
-    double *rates = fl_stack_take(&w->stack, (stride + 4 * (d + 1)) * sizeof(double));
+    double *rates = fl_stack_take(&w->stack, 6 * stride * sizeof(double));
     uint32_t *facets = fl_stack_take(&w->stack, w->cuts.stride * sizeof(uint32_t));
+    double *rows = fl_stack_take(&w->stack, 2 * (d + 1) * sizeof(double));
     void *corner = fl_stack_take(&w->stack, fl_lp_corner_size(d));
-    if (!shop || !scales || !rates || !facets || !corner) return NULL;
-    double *row = rates + stride;
-    *shop = (workshop){.lp = {.kernels = w->cells->kernels, .d = d, .stride = stride, .reach = w->cells->reach,
-                              .cuts = &w->cuts, .scales = scales, .row = row, .rates = rates},
-                       .form = row + d + 1, .middle = row + 2 * (d + 1), .corner = fl_lp_corner_in(corner, d),
-                       .twice_reach = row + 3 * (d + 1), .scales = scales + w->cuts.stride, .facets = facets};
+    if (!shop || !scales || !rates || !facets || !rows || !corner) return NULL;
+    *shop = (workshop){.lp = {.kernels = w->cells->kernels, .d = d, .stride = stride, .low = rates + stride,
+                              .high = rates + 2 * stride, .cuts = &w->cuts, .scales = scales, .row = rows,
+                              .rates = rates},
+                       .form = rows + d + 1, .middle = rates + 3 * stride, .corner = fl_lp_corner_in(corner, d),
+                       .scales = scales + w->cuts.stride, .wide_low = rates + 4 * stride,
+                       .wide_high = rates + 5 * stride, .facets = facets};
     for (size_t i = 0; i < w->cuts.stride; i++) scales[i] = i < w->cuts.n ? scale_of(&w->cuts, i, d) : 0;
-    for (size_t k = 0; k < d; k++) shop->twice_reach[k] = 2 * w->cells->reach[k];
+    bound_coordinates(w->cells, shop->lp.low, shop->lp.high);
+    for (size_t k = 0; k < d; k++) {
+        const double width = shop->lp.high[k] - shop->lp.low[k];
+        shop->wide_low[k] = shop->lp.low[k] - width;
+        shop->wide_high[k] = shop->lp.high[k] + width;
+    }
     return shop;
 }
 
@@ -115,27 +140,33 @@ static void mean_of(const double *points, size_t n, size_t d, double *mean)
     for (size_t k = 0; k < d; k++) mean[k] /= (double)n;
 }
 
-/* Where each half-space is largest, and the mean of these vertices, which is inside if anything is. */
-static fl_status root(fl_walk *w, const fl_cell **out)
+/* The mean of vertices where each half-space is largest, which is inside if anything is. */
+static fl_status find_middle(const fl_walk *w, workshop *shop, double *middle)
 {
     const size_t d = w->cells->d, n = w->cuts.n;
-    workshop *shop = new_workshop(w);
-    if (!shop) return FL_NO_MEMORY;
-    fl_cell *cell = new_cell(w, shop, n + 1);
-    if (!cell) return FL_NO_MEMORY;
-    double *points = cell->found->points;
+    memset(middle, 0, d * sizeof(double));
     for (size_t i = 0; i < n; i++) {
         const fl_lp_form form = take_form(&w->cuts, i, 1, d, shop->form);
         double bound;
         fl_lp_start(&shop->lp, &form, &shop->corner);
         if (fl_lp_maximise(&shop->lp, &form, &shop->corner, &bound) != FL_LP_ABOVE) return FL_UNDECIDED;
-        memcpy(points + (i + 1) * d, shop->corner.point, d * sizeof(double));
+        for (size_t k = 0; k < d; k++) middle[k] += shop->corner.point[k] / (double)n;
     }
-    mean_of(points + d, n, d, points);
-    if (n == 0 || !w->cells->kernels->all_positive(d, &w->cuts, points)) return FL_UNDECIDED;
+    return w->cells->kernels->all_positive(d, &w->cuts, middle) ? FL_OK : FL_UNDECIDED;
+}
+
+static fl_status root(fl_walk *w, const fl_cell **out)
+{
+    const size_t d = w->cells->d;
+    workshop *shop = new_workshop(w);
+    if (!shop) return FL_NO_MEMORY;
+    fl_cell *cell = new_cell(w, shop, 1);
+    if (!cell) return FL_NO_MEMORY;
+    double *middle = cell->found->points;
+    for (size_t k = 0; k < d; k++) middle[k] = shop->lp.low[k] / 2 + shop->lp.high[k] / 2;
     cell->found->n_points = 1;
     *out = cell;
-    return FL_OK;
+    return w->cells->kernels->all_positive(d, &w->cuts, middle) ? FL_OK : find_middle(w, shop, middle);
 }
 
 /* A point between the middle of a cell and a vertex where a form is positive, at half its value there. */
@@ -200,12 +231,13 @@ static void see(const fl_walk *w, const fl_forms *forms, const double *points, s
 }
 
 /* Corners for a list of forms: those that were found in the cell this is a part of, or none. */
-static const fl_lp_corner **new_corners(fl_walk *w, const findings *found, size_t n_forms)
+static const fl_lp_corner **new_corners(fl_walk *w, const findings *found, const fl_forms *forms)
 {
-    const fl_lp_corner **corners = fl_stack_take(&w->stack, 2 * n_forms * sizeof *corners);
+    const size_t n = 2 * forms->n;
+    const fl_lp_corner **corners = fl_stack_take(&w->stack, n * sizeof *corners);
     if (!corners) return NULL;
-    if (found->is_new && found->corners) memcpy(corners, found->corners, 2 * n_forms * sizeof *corners);
-    else for (size_t i = 0; i < 2 * n_forms; i++) corners[i] = NULL;
+    if (found->list == forms->rows) memcpy(corners, found->corners, n * sizeof *corners);
+    else for (size_t i = 0; i < n; i++) corners[i] = NULL;
     return corners;
 }
 
@@ -225,15 +257,13 @@ static fl_status sides(fl_walk *w, const fl_cell *cell, const fl_forms *forms, c
     findings *found = cell->found;
     size_t n_todo = 0;
     for (size_t i = 0; i < n_words; i++) {
-        n_todo += (size_t)__builtin_popcountll(todo[i]);
+        n_todo += fl_popcount(todo[i]);
         out->inactive[i] = out->active[i] = out->crossing[i] = 0;
     }
-    const int is_part = found->is_new;
-    const fl_lp_corner **corners = NULL;
     if (n_todo) {
         sightings seen;
         double *points = fl_stack_take(&w->stack, (found->n_points + 2 * n_todo) * d * sizeof(double));
-        corners = new_corners(w, found, forms->n);
+        const fl_lp_corner **corners = new_corners(w, found, forms);
         if (!points || !corners || !new_sightings(w, forms->n, &seen)) return FL_NO_MEMORY;
         memcpy(points, found->points, found->n_points * d * sizeof(double));
         found->points = points;
@@ -259,28 +289,29 @@ static fl_status sides(fl_walk *w, const fl_cell *cell, const fl_forms *forms, c
                 }
                 out->crossing[i] |= bit & ~(out->inactive[i] | out->active[i]);
             }
-        if (!is_part) keep_corners_of(out->crossing, n_words, corners);
+        if (found->list != forms->rows) keep_corners_of(out->crossing, n_words, corners);
+        found->corners = corners;
     }
-    found->corners = corners;
-    found->is_new = 0;
     return FL_OK;
 }
 
 /* The part on one side of a form, with the points there, the latest first. */
-static fl_status part(fl_walk *w, const fl_cell *cell, const fl_lp_form *form, const fl_cell **out)
+static fl_status part(fl_walk *w, const fl_cell *cell, const fl_forms *forms, size_t at, double sign,
+                      const fl_cell **out)
 {
     const size_t d = w->cells->d;
     const findings *whole = cell->found;
+    const fl_lp_form form = take_form(forms, at, sign, d, cell->shop->form);
     fl_cell *new = new_cell(w, cell->shop, MOST_POINTS);
     if (!new) return FL_NO_MEMORY;
     findings *found = new->found;
     for (size_t i = whole->n_points; i-- > 0 && found->n_points < MOST_POINTS;) {
         const double *point = whole->points + i * d;
-        if (!(value_at(form->row, point, d) > form->slack)) continue;
+        if (!(value_at(form.row, point, d) > form.slack)) continue;
         memcpy(found->points + found->n_points++ * d, point, d * sizeof(double));
     }
     found->corners = whole->corners;
-    found->is_new = 1;
+    found->list = forms->rows;
     *out = new;
     return found->n_points ? FL_OK : FL_UNDECIDED;
 }
@@ -288,15 +319,13 @@ static fl_status part(fl_walk *w, const fl_cell *cell, const fl_lp_form *form, c
 static fl_status split(fl_walk *w, const fl_cell *cell, const fl_forms *forms, size_t at, const fl_cell **below,
                        const fl_cell **above)
 {
-    workshop *shop = cell->shop;
-    const fl_cell **parts[2] = {below, above};
-    shop->lp.scales[w->cuts.n] = scale_of(forms, at, w->cells->d);
-    for (int side = BELOW; side <= ABOVE; side++) {
-        if (!parts[side]) continue;
-        const fl_lp_form form = take_form(forms, at, side == ABOVE ? 1 : -1, w->cells->d, shop->form);
-        const fl_status status = part(w, cell, &form, parts[side]);
-        if (status) return status;
-    }
+    const fl_cell *lower = NULL, *upper = NULL;
+    cell->shop->lp.scales[w->cuts.n] = scale_of(forms, at, w->cells->d);
+    fl_status status = below ? part(w, cell, forms, at, -1, &lower) : FL_OK;
+    if (status == FL_OK && above) status = part(w, cell, forms, at, 1, &upper);
+    if (status) return status;
+    if (below) *below = lower;
+    if (above) *above = upper;
     return FL_OK;
 }
 
@@ -309,14 +338,15 @@ static void point(const fl_walk *w, const fl_cell *cell, double *out)
 }
 
 /* No vertices. A cut makes a facet where, without it, its form would come below 0; a cut that makes none is
-   not looked at any more, so that of two that say the same one remains. The box that the search begins in
-   is twice as large as the domain may be: its faces must not stand in for a half-space of the domain. */
+   not looked at any more, so that of two that say the same one remains. The search begins in a box that is
+   wider than the domain, so that no face of it stands in for a half-space of the domain. */
 static void describe(const fl_walk *w, const fl_cell *cell, size_t *n_vertices, const double **vertices,
                      size_t *n_facets, const uint32_t **facets)
 {
     workshop *shop = cell->shop;
     fl_lp lp = shop->lp;
-    lp.reach = shop->twice_reach;
+    lp.low = shop->wide_low;
+    lp.high = shop->wide_high;
     lp.scales = shop->scales;
     memcpy(lp.scales, shop->lp.scales, w->cuts.n * sizeof(double));
     *n_vertices = *n_facets = 0;

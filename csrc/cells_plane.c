@@ -115,8 +115,9 @@ static void point(const fl_walk *w, const fl_cell *polygon, double *mean)
         mean[0] += polygon->vertices[2 * i];
         mean[1] += polygon->vertices[2 * i + 1];
     }
-    mean[0] /= (double)polygon->n;
-    mean[1] /= (double)polygon->n;
+    const double share = 1 / (double)polygon->n;
+    mean[0] *= share;
+    mean[1] *= share;
 }
 
 static void describe(const fl_walk *w, const fl_cell *polygon, size_t *n_vertices, const double **vertices,
@@ -128,5 +129,5 @@ static void describe(const fl_walk *w, const fl_cell *polygon, size_t *n_vertice
     *facets = polygon->edges;
 }
 
-const fl_geometry fl_plane_geometry = {.name = "plane", .root = root, .sides = sides, .split = split,
+const fl_geometry fl_plane_geometry = {.name = "polygons", .root = root, .sides = sides, .split = split,
                                        .point = point, .describe = describe};

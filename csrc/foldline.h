@@ -72,6 +72,11 @@ typedef struct {
     fl_status fl_patterns_if_exact##T(const fl_network##T *network, const fl_request *request,         \
                                       uint8_t *exact);                                                 \
                                                                                                        \
+    /* The maps A (n_patterns, n_out, n_in) and b (n_patterns, n_out) of the regions with these patterns,       \
+       f(x) = A x + b, contiguous. */                                                                  \
+    fl_status fl_local_maps##T(const fl_network##T *network, const uint8_t *patterns, size_t n_patterns, \
+                               real *maps, real *offsets);                                             \
+                                                                                                       \
     /* Runs n_steps dependent rounds of independent multiply-adds in registers and returns how many    \
        floating-point operations that were: time it for the peak of one thread. */                     \
     double fl_multiply_add##T(const fl_network##T *network, size_t n_steps);
@@ -103,6 +108,7 @@ typedef struct {
     size_t n_vertices;           /* 0: not known, or some vertex lies on more than d half-spaces */
     const double *vertices;      /* [n_vertices][d], rounded; in the plane counterclockwise */
     const uint32_t *facets;      /* [n_vertices][d]: the half-spaces each lies on, rising */
+    int certify;                 /* 0: signs are taken as they come, and nothing is proved */
 } fl_cell_domain;
 
 typedef struct {
@@ -141,8 +147,8 @@ fl_status fl_cells_new(size_t n_layers, const size_t *widths, const double *cons
                        const char *isa, fl_cells **cells);
 void fl_cells_free(fl_cells *cells);
 
-/* Walks below the first n_prefix bits of `prefix`, in the order of the patterns. engine: "plane",
-   "vertices" or "lp". Every cell that is counted exists, and every cell below the prefix is counted or
+/* Walks below the first n_prefix bits of `prefix`, in the order of the patterns. engine: "sweep",
+   "polygons", "vertices" or "lp". Every cell that is counted exists, and every cell below the prefix is counted or
    lies below one of the `opens`, which are appended. rows may be NULL. After FL_NO_MEMORY nothing of it
    holds. FL_UNDECIDED: the engine cannot keep this domain. */
 fl_status fl_cells_walk(const fl_cells *cells, const char *engine, const uint8_t *prefix, size_t n_prefix,

@@ -33,12 +33,12 @@ void fl_lp_start(const fl_lp *lp, const fl_lp_form *form, fl_lp_corner *corner)
     memset(corner->edges, 0, (d + 1) * stride * sizeof(double));
     double value = form->row[d];
     for (size_t k = 0; k < d; k++) {
-        const double m = form->row[k], sign = m < 0 ? -1 : 1;
-        corner->point[k] = sign * lp->reach[k];
-        corner->edges[k * stride + k] = -sign;
+        const double m = form->row[k];
+        corner->point[k] = m < 0 ? lp->low[k] : lp->high[k];
+        corner->edges[k * stride + k] = m < 0 ? 1 : -1;
         corner->edges[d * stride + k] = -fabs(m);
-        corner->tight[k] = FL_LP_REACH;
-        value += fabs(m) * lp->reach[k];
+        corner->tight[k] = FL_LP_BOX;
+        value += m * corner->point[k];
     }
     corner->point[d] = value;
     corner->n_pivots = 0;
@@ -53,32 +53,38 @@ void fl_lp_copy(const fl_lp_corner *from, size_t d, fl_lp_corner *to)
 /* What a corner proves (Neumaier and Shcherbina, 2004). For any y >= 0, with F the form and G_i the
    half-spaces as computed, and r, h the coefficients of F + sum y_i G_i,
 
-       f <= F + slack <= F + slack + sum y_i (G_i + slack_i) <= h + sum |r_k| reach_k + slack + sum y_i slack_i
+       f <= F + slack + sum y_i (G_i + slack_i) <= h + sum max(r_k low_k, r_k high_k) + slack + sum y_i slack_i
 
-   in the true cell. Coefficients take 2 n operations, whose rounding is at most gamma_2n times the size of
-   the sum; the sum over k is of positive numbers. The best y are the form's losses along the edges. */
+   in the true cell. A coefficient takes 2 d operations, so all of them are off by gamma_2d times the sum of
+   the sizes; the sum over k by gamma_d+2 times that of its terms. The best y are what the form loses along
+   the edges. */
 static double proved_bound(const fl_lp *lp, const fl_lp_form *form, const fl_lp_corner *corner)
 {
     const size_t d = lp->d;
     const fl_forms *cuts = lp->cuts;
-    const double *gains = corner->edges + d * lp->stride;
+    const double *losses = corner->edges + d * lp->stride;
     double *sums = lp->row;
     double slack = form->slack, size = form->size;
     memcpy(sums, form->row, (d + 1) * sizeof(double));
     for (size_t j = 0; j < d; j++) {
-        const double y = -gains[j];
+        const double y = -losses[j];
         const size_t i = corner->tight[j];
-        if (i == FL_LP_REACH || !(y > 0)) continue;
+        if (i == FL_LP_BOX || !(y > 0)) continue;
         for (size_t k = 0; k <= d; k++) sums[k] += y * cuts->rows[k * cuts->stride + i];
         slack += y * cuts->slack[i];
         size += y * cuts->size[i];
     }
     if (size == 0) return slack;
-    /* Products that underflow are off by far less than DBL_MIN. */
-    double bound = DBL_MIN;
-    for (size_t k = 0; k < d; k++) bound += (fabs(sums[k]) + DBL_MIN) * lp->reach[k];
-    const double rounding = (double)(8 * d + 32) * ROUNDOFF * (size + bound);
-    return sums[d] + (bound + (slack + rounding) * (1 + (double)(d + 8) * DBL_EPSILON));
+    double bound = sums[d], terms = fabs(sums[d]), box = 1;
+    for (size_t k = 0; k < d; k++) {
+        const double term = sums[k] * (sums[k] < 0 ? lp->low[k] : lp->high[k]);
+        bound += term;
+        terms += fabs(term);
+        box += fmax(-lp->low[k], lp->high[k]);
+    }
+    /* A product that underflows is off by far less than DBL_MIN, here or times a coordinate. */
+    const double rounding = (double)(8 * d + 32) * ROUNDOFF * (size + terms) + DBL_MIN * box;
+    return bound + (slack + rounding) * (1 + (double)(d + 8) * DBL_EPSILON);
 }
 
 static int is_tight(const fl_lp_corner *corner, size_t d, size_t cut)

@@ -43,10 +43,6 @@ typedef struct {
 void FL(fl_track_block)(const struct FL(fl_network) *network, FL(fl_tracked_block) *block, size_t n_points,
                         int want_certain);
 
-/* Local affine maps of points whose patterns are known: affine.c. */
-fl_status FL(fl_local_maps)(const struct FL(fl_network) *network, const uint8_t *patterns, size_t n_points,
-                            real *maps, real *offsets);
-
 /* Storage for the distances of a block's points. */
 typedef struct {
     real *tangents[2], *errors[2];   /* [widest] panels */

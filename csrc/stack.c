@@ -1,9 +1,5 @@
 #include "stack.h"
 
-#include <stdlib.h>
-
-#include "memory.h"
-
 enum { LEAST_BLOCK = 1 << 18 };
 
 static int add_block(fl_stack *stack, size_t size)
@@ -20,9 +16,8 @@ static int add_block(fl_stack *stack, size_t size)
     return 1;
 }
 
-void *fl_stack_take(fl_stack *stack, size_t size)
+void *fl_stack_take_more(fl_stack *stack, size_t size)
 {
-    size = (size + FL_LINE - 1) / FL_LINE * FL_LINE;
     while (stack->block < stack->n_blocks && stack->sizes[stack->block] - stack->used < size) {
         stack->block++;
         stack->used = 0;

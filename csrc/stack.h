@@ -3,7 +3,7 @@
 #ifndef FOLDLINE_STACK_H
 #define FOLDLINE_STACK_H
 
-#include <stddef.h>
+#include "memory.h"
 
 typedef struct {
     size_t n_blocks, block, used;   /* items are taken from blocks[block], behind `used` bytes */
@@ -15,9 +15,20 @@ typedef struct {
     size_t block, used;
 } fl_stack_mark;
 
-/* Aligned to a cache line; NULL: out of memory. */
-void *fl_stack_take(fl_stack *stack, size_t size);
+/* From a further block. */
+void *fl_stack_take_more(fl_stack *stack, size_t size);
 void fl_stack_free(fl_stack *stack);
+
+/* Aligned to a cache line; NULL: out of memory. */
+static inline void *fl_stack_take(fl_stack *stack, size_t size)
+{
+    size = (size + FL_LINE - 1) / FL_LINE * FL_LINE;
+    if (stack->block == stack->n_blocks || stack->sizes[stack->block] - stack->used < size)
+        return fl_stack_take_more(stack, size);
+    void *item = stack->blocks[stack->block] + stack->used;
+    stack->used += size;
+    return item;
+}
 
 static inline fl_stack_mark fl_stack_here(const fl_stack *stack)
 {

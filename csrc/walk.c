@@ -70,7 +70,7 @@ static fl_status leaf(fl_walk *w, const fl_cell *cell)
     if (!point) return FL_NO_MEMORY;
     fl_status status = FL_OK;
     w->geometry->point(w, cell, point);
-    if (!cells->kernels->all_positive(cells->d, &w->cuts, point)) status = leave_open(w, cells->n_neurons, 1);
+    if (cells->certify && !cells->kernels->all_positive(cells->d, &w->cuts, point)) status = leave_open(w, cells->n_neurons, 1);
     else {
         if (++w->stats->n_cells >= w->limits->most_cells) w->stopped = 1;
         if (w->rows) {
@@ -88,15 +88,19 @@ static fl_status leaf(fl_walk *w, const fl_cell *cell)
     return status;
 }
 
-/* Adds factor * (what a unit passes on) to a list for the kernel that adds. */
-static void add_unit(const fl_walk *w, size_t l, size_t unit, double factor, uint32_t *units, double *factors,
-                     size_t *n)
+/* Units whose forms are added to those of the layer above them, each times a factor. */
+typedef struct {
+    size_t n;
+    uint32_t *units;
+    double *factors;           /* [n][d + 1] */
+} unit_list;
+
+static void add_unit(const fl_forms *forms, size_t d, size_t unit, double factor, unit_list *list)
 {
-    const size_t d = w->cells->d;
-    const fl_forms *below = &w->layers[l - 1].forms;
-    units[*n] = (uint32_t)unit;
-    for (size_t k = 0; k <= d; k++) factors[*n * (d + 1) + k] = factor * below->rows[k * below->stride + unit];
-    ++*n;
+    list->units[list->n] = (uint32_t)unit;
+    for (size_t k = 0; k <= d; k++)
+        list->factors[list->n * (d + 1) + k] = factor * forms->rows[k * forms->stride + unit];
+    list->n++;
 }
 
 /* Brings a layer's forms up to date with the bits above it. Few of those differ from one cell to the next:
@@ -107,36 +111,38 @@ static fl_status update_forms(fl_walk *w, size_t l)
     const fl_cell_layer *above = cells->layers + l - 1, *layer = cells->layers + l;
     fl_walk_layer *state = w->layers + l, *state_above = w->layers + l - 1;
     const size_t d = cells->d, n_words = fl_words(above->n_units);
-    size_t n_changed = 0, n_active = 0, n = 0;
-    for (size_t i = 0; i < n_words; i++) {
-        n_changed += (size_t)__builtin_popcountll(state_above->active[i] ^ state->active_above[i]);
-        n_active += (size_t)__builtin_popcountll(state_above->active[i]);
-    }
     const int same_forms_above = state->version && state->version_above == state_above->version;
+    size_t n_changed = 0, n_in_force = 0;
+    for (size_t i = 0; i < n_words; i++) {
+        n_changed += fl_popcount(state_above->active[i] ^ state->active_above[i]);
+        n_in_force += fl_popcount(state_above->active[i] | above->leaking[i]);
+    }
     if (same_forms_above && n_changed == 0) return FL_OK;
     const fl_stack_mark mark = fl_stack_here(&w->stack);
-    uint32_t *units = fl_stack_take(&w->stack, above->n_units * sizeof(uint32_t));
-    double *factors = fl_stack_take(&w->stack, above->n_units * (d + 1) * sizeof(double));
-    if (!units || !factors) return FL_NO_MEMORY;
-    if (same_forms_above && n_changed < n_active && state->n_updates + n_changed <= FL_MOST_UPDATES) {
-        for (size_t i = 0; i < n_words; i++)
-            for (uint64_t changed = state_above->active[i] ^ state->active_above[i]; changed; changed &= changed - 1) {
-                const size_t unit = i * 64 + (size_t)__builtin_ctzll(changed);
-                const double rise = 1 - above->slopes[unit];
-                add_unit(w, l, unit, fl_bit(state_above->active, unit) ? rise : -rise, units, factors, &n);
-            }
+    unit_list list = {0, fl_stack_take(&w->stack, above->n_units * sizeof(uint32_t)),
+                      fl_stack_take(&w->stack, above->n_units * (d + 1) * sizeof(double))};
+    if (!list.units || !list.factors) return FL_NO_MEMORY;
+    const double *start = layer->start;
+    if (same_forms_above && n_changed < n_in_force && state->n_updates + n_changed <= FL_MOST_UPDATES) {
+        start = state->forms.rows;
         state->n_updates += n_changed;
+        for (size_t i = 0; i < n_words; i++)
+            for (uint64_t rest = state_above->active[i] ^ state->active_above[i]; rest; rest &= rest - 1) {
+                const size_t unit = i * 64 + (size_t)__builtin_ctzll(rest);
+                const double rise = 1 - above->slopes[unit];
+                add_unit(&state_above->forms, d, unit, fl_bit(state_above->active, unit) ? rise : -rise, &list);
+            }
     } else {
-        for (size_t k = 0; k <= d; k++)
-            for (size_t j = 0; j < layer->stride; j++)
-                state->forms.rows[k * layer->stride + j] = (j < layer->n_units ? cells->one[k] : k == d) * layer->bias[j];
-        for (size_t unit = 0; unit < above->n_units; unit++) {
-            const double slope = fl_bit(state_above->active, unit) ? 1 : above->slopes[unit];
-            if (slope != 0) add_unit(w, l, unit, slope, units, factors, &n);
-        }
         state->n_updates = 0;
+        for (size_t i = 0; i < n_words; i++)
+            for (uint64_t rest = state_above->active[i] | above->leaking[i]; rest; rest &= rest - 1) {
+                const size_t unit = i * 64 + (size_t)__builtin_ctzll(rest);
+                add_unit(&state_above->forms, d, unit, fl_bit(state_above->active, unit) ? 1 : above->slopes[unit],
+                         &list);
+            }
     }
-    cells->kernels->add(d, layer->stride, n, units, factors, layer->columns, state->forms.rows);
+    cells->kernels->add(d, layer->stride, start, list.n, list.units, list.factors, layer->columns,
+                        state->forms.rows);
     memcpy(state->active_above, state_above->active, n_words * sizeof(uint64_t));
     state->version_above = state_above->version;
     state->version++;
@@ -153,13 +159,13 @@ static int take_masks(fl_walk *w, size_t n_words, fl_sides *sides)
 }
 
 /* FL_UNDECIDED where one of the forms in `todo` is. */
-static fl_status find_sides(fl_walk *w, const fl_cell *cell, const fl_forms *forms, const uint64_t *todo,
+static inline fl_status find_sides(fl_walk *w, const fl_cell *cell, const fl_forms *forms, const uint64_t *todo,
                             fl_sides *sides)
 {
     const fl_status status = w->geometry->sides(w, cell, forms, todo, sides);
     if (status) return status;
     for (size_t i = 0; i < fl_words(forms->n); i++) {
-        w->stats->n_decisions += (uint64_t)__builtin_popcountll(todo[i]);
+        w->stats->n_decisions += fl_popcount(todo[i]);
         if (todo[i] & ~(sides->inactive[i] | sides->active[i] | sides->crossing[i])) return FL_UNDECIDED;
     }
     return FL_OK;
@@ -169,7 +175,7 @@ static int list_crossing(fl_walk *w, const fl_forms *forms, const uint64_t *cros
 {
     const size_t d = w->cells->d;
     size_t n = 0;
-    for (size_t i = 0; i < fl_words(forms->n); i++) n += (size_t)__builtin_popcountll(crossing[i]);
+    for (size_t i = 0; i < fl_words(forms->n); i++) n += fl_popcount(crossing[i]);
     const size_t stride = (n + FL_CELL_LANES - 1) / FL_CELL_LANES * FL_CELL_LANES;
     list->units = fl_stack_take(&w->stack, n * sizeof(uint32_t));
     double *rows = fl_stack_take(&w->stack, (d + 3) * stride * sizeof(double));
@@ -229,27 +235,27 @@ static fl_status visit_list(fl_walk *w, size_t l, const crossing_list *list, con
     fl_sides sides;
     uint64_t *rest = fl_stack_take(&w->stack, n_words * sizeof(uint64_t));
     if (!rest || !take_masks(w, n_words, &sides)) return FL_NO_MEMORY;
-    memcpy(rest, todo, n_words * sizeof(uint64_t));
-    rest[word] &= rest[word] - 1;
+    uint64_t any_left = 0;
+    for (size_t i = 0; i < n_words; i++) any_left |= rest[i] = i == word ? todo[i] & (todo[i] - 1) : todo[i];
     w->stats->n_cuts++;
     for (int side = 0; side < 2 && status == FL_OK; side++) {
         if (!parts[side]) continue;
         active[unit / 64] = (active[unit / 64] & ~(UINT64_C(1) << unit % 64)) | (uint64_t)side << unit % 64;
         push_cut(w, &list->forms, at, side ? 1 : -1, (int64_t)bit);
-        status = find_sides(w, parts[side], &list->forms, rest, &sides);
+        if (any_left) status = find_sides(w, parts[side], &list->forms, rest, &sides);
         if (status == FL_UNDECIDED) {
             w->cuts.n--;
             status = leave_open(w, bit + 1, 1);
             continue;
         }
         if (status) break;
-        for (size_t i = 0; i < n_words; i++)
+        for (size_t i = 0; i < n_words && any_left; i++)
             for (uint64_t known = sides.inactive[i] | sides.active[i]; known; known &= known - 1) {
                 const size_t j = list->units[i * 64 + (size_t)__builtin_ctzll(known)];
                 const uint64_t is_active = sides.active[i] >> __builtin_ctzll(known) & 1;
                 active[j / 64] = (active[j / 64] & ~(UINT64_C(1) << j % 64)) | is_active << j % 64;
             }
-        status = visit_list(w, l, list, parts[side], sides.crossing);
+        status = any_left ? visit_list(w, l, list, parts[side], sides.crossing) : visit_layer(w, l + 1, parts[side]);
         w->cuts.n--;
     }
     fl_stack_back_to(&w->stack, mark);
@@ -301,7 +307,7 @@ static void first_forms(fl_walk *w)
     double *rows = w->layers[0].forms.rows;
     for (size_t k = 0; k <= d; k++)
         for (size_t j = 0; j < layer->stride; j++) {
-            double sum = (j < layer->n_units ? cells->one[k] : k == d) * layer->bias[j];
+            double sum = layer->start[k * layer->stride + j];
             for (size_t i = 0; i < layer->n_in; i++)
                 sum += layer->columns[i * layer->stride + j] * cells->inputs[i * (d + 1) + k];
             rows[k * layer->stride + j] = sum;
@@ -347,7 +353,8 @@ static void *walk_allocate(fl_walk *w)
 
 static const fl_geometry *geometry_named(const char *name)
 {
-    static const fl_geometry *const geometries[] = {&fl_plane_geometry, &fl_lp_geometry};
+    static const fl_geometry *const geometries[] = {&fl_line_geometry, &fl_plane_geometry,
+                                                   &fl_lp_geometry};
     for (size_t i = 0; i < sizeof geometries / sizeof *geometries; i++)
         if (strcmp(geometries[i]->name, name) == 0) return geometries[i];
     return NULL;

@@ -1,13 +1,14 @@
 """foldline takes continuous piecewise-linear (ReLU) networks apart."""
 
 from .config import __version__, show_config
+from .counting import RegionCount, count_regions
 from .domains import Ball, Box, Plane, Polytope, Segment, Space
 from .errors import FormatError, UnsupportedModelError
 from .evaluation import linear_radius, unpack_patterns
 from .formats import from_onnx, from_sklearn, from_torch, load
 from .knots import Knots, knots
 from .network import Network
-from .regions import RegionCount, Regions, count_regions, iter_regions, regions
+from .regions import Regions, iter_regions, regions
 from .sampling import PatternCount, count_patterns
 
 __all__ = [

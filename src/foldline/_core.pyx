@@ -56,6 +56,7 @@ cdef extern from "foldline.h" nogil:
     size_t fl_network_neurons_f32(const fl_network_f32 *)
     fl_status fl_evaluate_f32(const fl_network_f32 *, const fl_request *)
     fl_status fl_patterns_if_exact_f32(const fl_network_f32 *, const fl_request *, uint8_t *)
+    fl_status fl_local_maps_f32(const fl_network_f32 *, const uint8_t *, size_t, float *, float *)
     double fl_multiply_add_f32(const fl_network_f32 *, size_t)
 
     ctypedef struct fl_network_f64
@@ -65,6 +66,7 @@ cdef extern from "foldline.h" nogil:
     size_t fl_network_neurons_f64(const fl_network_f64 *)
     fl_status fl_evaluate_f64(const fl_network_f64 *, const fl_request *)
     fl_status fl_patterns_if_exact_f64(const fl_network_f64 *, const fl_request *, uint8_t *)
+    fl_status fl_local_maps_f64(const fl_network_f64 *, const uint8_t *, size_t, double *, double *)
     double fl_multiply_add_f64(const fl_network_f64 *, size_t)
 
     ctypedef struct fl_pattern_set
@@ -87,6 +89,7 @@ cdef extern from "foldline.h" nogil:
         size_t n_vertices
         const double *vertices
         const uint32_t *facets
+        int certify
 
     ctypedef struct fl_cell_limits:
         uint64_t most_cells
@@ -276,6 +279,20 @@ cdef class Core:
                 status = fl_patterns_if_exact_f64(self.f64, &request, exact_rows)
         check(status)
 
+    def maps_of_patterns(self, patterns, maps, offsets):
+        """Fill `maps` and `offsets` for the regions with these patterns, contiguous rows."""
+        cdef const uint8_t *rows = <const uint8_t *>address(patterns)
+        cdef size_t n_patterns = patterns.shape[0]
+        cdef char *a = address(maps)
+        cdef char *b = address(offsets)
+        cdef fl_status status
+        with nogil:
+            if self.f32:
+                status = fl_local_maps_f32(self.f32, rows, n_patterns, <float *>a, <float *>b)
+            else:
+                status = fl_local_maps_f64(self.f64, rows, n_patterns, <double *>a, <double *>b)
+        check(status)
+
     def multiply_add(self, size_t n_steps):
         """Run multiply-adds in registers; return how many floating-point operations that were."""
         cdef double n_operations
@@ -336,7 +353,8 @@ cdef class Cells:
     cdef fl_cells *cells
     cdef readonly size_t d
 
-    def __init__(self, weights, biases, slopes, *, inputs, input_errors, one, reach, half_spaces, vertices, facets):
+    def __init__(self, weights, biases, slopes, *, inputs, input_errors, one, reach, half_spaces, vertices,
+                 facets, bint certify=True):
         cdef size_t n_layers = len(weights), i
         cdef size_t *widths = <size_t *>malloc((n_layers + 1) * sizeof(size_t))
         cdef double **arrays = <double **>malloc(3 * n_layers * sizeof(double *))
@@ -353,6 +371,7 @@ cdef class Cells:
         domain.n_vertices = len(vertices)
         domain.vertices = <double *>address(vertices)
         domain.facets = <uint32_t *>address(facets)
+        domain.certify = certify
         try:
             if not widths or not arrays:
                 raise MemoryError("out of memory")

@@ -8,11 +8,12 @@ proposition 7). All numbers are Python's integers: floats are integers times a p
 positive factor changes no sign.
 """
 
+from bisect import bisect_left
 from math import factorial, gcd
 
 import numpy as np
 
-__all__ = ["Cell", "ExactChain", "iter_cells"]
+__all__ = ["Cell", "ExactChain", "facet_vertices", "iter_cells", "root_cell"]
 
 
 class Cell:
@@ -34,6 +35,7 @@ class ExactChain:
 
     def __init__(self, net, domain):
         self.dimension = domain.dimension
+        self.one = domain._scale().astype(int).astype(object)
         placement = domain._placement()
         if placement is None:
             self.inputs, exponent = _homogeneous_identity(self.dimension), 0
@@ -56,14 +58,13 @@ class ExactChain:
                 exponent += s_exponent
             self.layers.append((w, b, s, active))
         self.exponent = exponent  # of the outputs' forms
-        self.root = self._root(domain)
+        is_space = domain._bounds() is None and not len(domain._half_spaces()[0])
+        self.root, _ = root_cell(domain, self._size() if is_space else 1)
 
     def forms(self, index, below):
         """Forms of layer `index`, (n, d + 1), from the activations' forms below it."""
         w, b, _, _ = self.layers[index]
-        forms = w @ below
-        forms[:, -1] += b
-        return forms
+        return w @ below + np.outer(b, self.one)
 
     def activations(self, index, forms, active):
         """What the units of a layer pass on, for the bits of its units."""
@@ -74,44 +75,51 @@ class ExactChain:
         _, _, slopes, one = self.layers[index]
         return [j for j, s in enumerate(slopes) if s != one]
 
-    def _root(self, domain):
-        bounds = domain._bounds()
-        a, b = domain._half_spaces()
-        rows = [_half_space(*row) for row in zip(a, b)]
-        reach = None
-        if bounds is None:
-            reach = self._reach(rows)
-            root = _box([(-reach, 1)] * self.dimension, [(reach, 1)] * self.dimension)
-        else:
-            root = _box(*([value.as_integer_ratio() for value in bound.tolist()] for bound in bounds))
-        for row in rows:
-            values = _values(row, root.vertices)
-            if max(values) <= 0:
-                raise ValueError("the polytope is empty or flat; wanted one with interior")
-            if min(values) < 0:
-                root, _ = _split(root, values, self.dimension)
-        if rows and any(abs(u) == reach * v[-1] for v in root.vertices for u in v[:-1]):
-            raise ValueError("the polytope is unbounded; wanted a bounded one (or fl.Space)")
-        return root
+    def bit_in_layer(self, index, j):
+        """The number of a unit's bit among those of its layer."""
+        return bisect_left(self.folds(index), j)
 
-    def _reach(self, rows):
-        """R such that every cell of R^d has interior in (-R, R)^d.
-
-        With the coordinate hyperplanes added, a cell is pointed; d + 1 of its vertices, and vertices
-        plus extreme rays, span a simplex. All are ratios of minors of integers up to `largest`.
-        """
-        largest = max((abs(x) for row in rows for x in row), default=1)
-        size = abs(self.inputs)
+    def _size(self):
+        """The largest coefficient that a form can have, whatever the pattern."""
+        largest, size = 1, abs(self.inputs)
         for w, b, slopes, one in self.layers[:-1]:
-            size = abs(w) @ size
-            size[:, -1] += abs(b)
+            size = abs(w) @ size + np.outer(abs(b), self.one)
             largest = max(largest, size.max())
             size = size * np.maximum(abs(slopes), one)[:, None]
-        return 2 * factorial(self.dimension) * max(largest, 1) ** self.dimension + 1
+        return largest
 
 
-def iter_cells(chain):
-    """Yield (bits, cell, output forms) for every activation region, in the order of their patterns.
+def root_cell(domain, largest=1):
+    """The domain as a cell, and which of its half-spaces made facets behind those of the box, in order.
+
+    All of R^d becomes a box that every cell of forms with coefficients up to `largest` reaches into.
+    """
+    d, bounds = domain.dimension, domain._bounds()
+    rows = [_half_space(*row) for row in zip(*domain._half_spaces())]
+    cutting = []
+    if bounds is None:
+        # With the coordinate hyperplanes added, a cell is pointed; d + 1 of its vertices, and vertices
+        # plus extreme rays, span a simplex. All are ratios of minors of integers up to `largest`.
+        largest = max(largest, *(abs(x) for row in rows for x in row), 1)
+        reach = 2 * factorial(d) * largest**d + 1
+        root = _box([(-reach, 1)] * d, [(reach, 1)] * d)
+    else:
+        root = _box(*([value.as_integer_ratio() for value in bound.tolist()] for bound in bounds))
+    for i, row in enumerate(rows):
+        values = _values(row, root.vertices)
+        if max(values) <= 0:
+            raise ValueError("the polytope is empty or flat; wanted one with interior")
+        if min(values) < 0:
+            root, _ = _split(root, values, d)
+            cutting.append(i)
+    if rows and bounds is None and any(abs(u) == reach * v[-1] for v in root.vertices for u in v[:-1]):
+        raise ValueError("the polytope is unbounded; wanted a bounded one (or fl.Space)")
+    return root, cutting
+
+
+def iter_cells(chain, prefix=()):
+    """Yield (bits, cell, output forms) for every activation region whose bits begin with `prefix`, in the
+    order of their patterns.
 
     `bits` is a tuple of bools, one a neuron; the forms are (n_out, d + 1) integers, as `chain` has
     them. Lexicographic: inactive before active, first neurons first.
@@ -126,19 +134,20 @@ def iter_cells(chain):
         for position, j in enumerate(undecided):
             values = _values(forms[j], cell.vertices)
             if max(values) > 0 and min(values) < 0:
-                positive, negative = _split(cell, values, d)
                 rest = undecided[position + 1 :]
-                active[j] = True
-                stack.append((index, bits, positive, forms, active, rest))
-                active = active.copy()
-                active[j] = False
-                stack.append((index, bits, negative, forms, active, rest))
+                bit = len(bits) + chain.bit_in_layer(index, j)
+                for side, part in zip((True, False), _split(cell, values, d)):
+                    if bit >= len(prefix) or prefix[bit] == side:
+                        active = active.copy()
+                        active[j] = side
+                        stack.append((index, bits, part, forms, active, rest))
                 break
             active[j] = max(values) > 0
         else:
-            layer_bits = tuple(bool(active[j]) for j in chain.folds(index))
-            below = chain.activations(index, forms, active)
-            stack.append(_entered(chain, index + 1, bits + layer_bits, cell, below))
+            known = bits + tuple(bool(active[j]) for j in chain.folds(index))
+            if known[: len(prefix)] == prefix[: len(known)]:
+                below = chain.activations(index, forms, active)
+                stack.append(_entered(chain, index + 1, known, cell, below))
 
 
 def _entered(chain, index, bits, cell, below):

@@ -24,6 +24,14 @@ class Domain:
     def _placement(self):
         """(M, p) with x = M u + p, or None where x = u."""
 
+    def _scale(self):
+        """The form, (dimension + 1,), that biases are multiplied by: 1."""
+        return np.append(np.zeros(self.dimension), 1.0)
+
+    def _charts(self):
+        """Domains of this one's dimension with the same patterns, together; each bounded."""
+        return [self]
+
     def __repr__(self):
         values = ", ".join(f"{name}={_short(value)}" for name, value in self.__dict__.items())
         return f"{type(self).__name__}({values})"
@@ -161,6 +169,47 @@ class Space(Domain):
     @property
     def dimension(self):
         return self.n_in
+
+    def _charts(self):
+        return [_Chart(self.n_in, 0, 1), *(_Chart(self.n_in, k + 1, s) for k in range(self.n_in) for s in (-1, 1))]
+
+
+class _Chart(Domain):
+    """Where the cone over R^n meets one face of a box: a bounded picture of a part of all of space.
+
+    With a further input x_0 that biases are multiplied by, regions of R^n become cones, those with
+    x_0 > 0 of a bias-free network, and a cone meets the boundary of the box -1 < x_1, ..., x_n < 1,
+    0 < x_0 < 1 in the inside of some face that has x_0 > 0. The face has x_fixed = sign; its own
+    coordinates are the others, in order.
+    """
+
+    def __init__(self, n_in, fixed, sign):
+        self.n_in, self.fixed, self.sign = n_in, fixed, sign
+
+    @property
+    def dimension(self):
+        return self.n_in
+
+    def _bounds(self):
+        low = np.full(self.n_in, -1.0)
+        if self.fixed:
+            low[0] = 0.0
+        return low, np.ones(self.n_in)
+
+    def _forms(self):
+        """x_0, ..., x_n as forms of u."""
+        rest = np.insert(np.eye(self.n_in), self.fixed, 0.0, axis=0)
+        constants = np.zeros(self.n_in + 1)
+        constants[self.fixed] = self.sign
+        return rest, constants
+
+    def _placement(self):
+        rest, constants = self._forms()
+        return rest[1:], constants[1:]
+
+    def _scale(self):
+        rest, constants = self._forms()
+        return np.append(rest[0], constants[0])
 
 
 class Segment(Domain):

@@ -1,0 +1,211 @@
+"""The number of regions of a network on a domain, with proof."""
+
+import math
+import time
+
+import numpy as np
+
+from . import cells
+from .domains import check_domain
+from .executors import check_workers
+from .maps import group_maps
+from .network import Network
+from .walk import Walk, check_engine, parts
+
+__all__ = ["RegionCount", "check_question", "count_regions"]
+
+_KINDS = ("activation", "linear", "affine")
+
+
+class RegionCount:
+    """What `count_regions` found.
+
+    Attributes
+    ----------
+    count : int
+        The number of regions; where `status` is "limit", of those known so far, a lower bound. (For
+        "linear" that is the number of different maps: cells still to come may join known ones.)
+    kind : str
+        "activation", "linear" or "affine".
+    status : str
+        "complete", or "limit" where a limit ended the run.
+    certified : str
+        "exact": proved for the real-arithmetic function with the weights as given; "lower_bound",
+        with the same proof, where a limit was met; "none" where no proof was asked for.
+    stats : dict
+        "engine"; "cells" found; "seconds"; "decisions": how often it was asked on which sides of a neuron's
+        fold a cell lies, and how many of these were decided "by_filter", in doubles with a proved bound;
+        "by_rationals": parts of the tree that were walked in exact arithmetic instead, and
+        "smallest_margin": the nearest that an extreme of a neuron on a cell came to zero in the
+        former.
+    digest : str
+        Of the network.
+    """
+
+    __slots__ = ("certified", "count", "digest", "kind", "stats", "status")
+
+    def __init__(self, count, kind, status, certified, stats, digest):
+        for name, value in zip(self.__slots__, (certified, count, digest, kind, stats, status)):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"a RegionCount is frozen; {name!r} cannot be set")
+
+    def __reduce__(self):
+        return RegionCount, (self.count, self.kind, self.status, self.certified, self.stats, self.digest)
+
+    def __repr__(self):
+        return (
+            f"RegionCount(count={self.count}, kind={self.kind!r}, status={self.status!r}, "
+            f"certified={self.certified!r})"
+        )
+
+
+def count_regions(
+    net,
+    domain,
+    *,
+    kind="activation",
+    engine="auto",
+    certify=True,
+    max_regions=None,
+    time_limit=None,
+    workers=1,
+    progress=None,
+):
+    """Count the regions of a network on a domain.
+
+    Parameters
+    ----------
+    net : Network
+    domain : Box, Ball, Polytope, Plane, Segment or Space
+        A slice is counted in its own dimension.
+    kind : {"activation", "linear", "affine"}
+        Patterns whose points have an interior; maximal connected sets on which the network is affine;
+        or different maps, connected or not. For slices, maps on the slice.
+    engine : {"auto", "sweep", "polygons", "vertices", "lp", "exact"}
+        How cells are kept: intervals (1 dimension), polygons (2), vertices (3 to 6), half-spaces (any);
+        or everything in exact arithmetic. All give the same count.
+    certify : bool
+        Prove the count. Without, signs are taken as rounding left them.
+    max_regions : int, optional
+        Stop after this many activation regions. A run that is stopped says so.
+    time_limit : float, optional
+        Stop after this many seconds.
+    workers : int or concurrent.futures.Executor
+        Threads, or an executor to run parts of the tree on. The count does not depend on it.
+    progress : callable, optional
+        Called with the number of activation regions found so far, now and then.
+
+    Returns
+    -------
+    RegionCount
+
+    Raises
+    ------
+    ValueError
+        A domain of another dimension, without interior, or unbounded where it must not be; a limit
+        that is not positive.
+
+    Notes
+    -----
+    Depth first over the neurons. Signs on a cell are decided in doubles where a bound of their rounding
+    proves them, else in exact rational arithmetic, so degenerate networks are ordinary. The bound is
+    N. J. Higham's, Accuracy and Stability of Numerical Algorithms, 2nd edition, section 3.1.
+
+    Examples
+    --------
+    >>> import foldline as fl
+    >>> net = fl.Network([([[1.0, 1.0], [1.0, -1.0]], None), ([[1.0, 1.0]], None)])
+    >>> fl.count_regions(net, fl.Box(-1, 1, n_in=2))
+    RegionCount(count=4, kind='activation', status='complete', certified='exact')
+
+    A network that is linear after all:
+
+    >>> net = fl.Network([([[1.0], [-1.0]], None), ([[1.0, -1.0]], None)])
+    >>> fl.count_regions(net, fl.Space(1)).count, fl.count_regions(net, fl.Space(1), kind="linear").count
+    (2, 1)
+    """
+    check_question(net, domain, max_regions=max_regions, time_limit=time_limit)
+    if kind not in _KINDS:
+        raise ValueError(f"kind is {kind!r}; wanted one of {', '.join(map(repr, _KINDS))}")
+    workers = check_workers(workers)
+    engine = check_engine(engine, domain.dimension)
+    start = time.monotonic()
+    deadline = math.inf if time_limit is None else start + time_limit
+    charts = domain._charts() if engine != "exact" else [domain]
+    want_patterns = kind != "activation" or len(charts) > 1
+    tally = _Tally(net, want_patterns, math.inf if max_regions is None else max_regions, progress)
+    for chart in charts:
+        walk = Walk(net, chart, engine, certify, "patterns" if want_patterns else "count")
+        for part in parts(walk, workers, deadline, tally.room()):
+            tally.add(part)
+        if tally.is_open:
+            break
+    count = tally.n
+    if kind != "activation":
+        count = group_maps(net, domain, tally.patterns(), connected=kind == "linear" and not tally.is_open)
+    stats = {
+        "engine": engine,
+        "cells": tally.n,
+        "seconds": time.monotonic() - start,
+        "decisions": tally.n_decisions,
+        "by_filter": tally.n_decisions - tally.n_undecided,
+        "by_rationals": tally.n_undecided,
+        "smallest_margin": tally.smallest_margin,
+    }
+    status = "limit" if tally.is_open else "complete"
+    certified = "none" if not certify else "lower_bound" if tally.is_open else "exact"
+    return RegionCount(count, kind, status, certified, stats, net.digest)
+
+
+def check_question(net, domain, **limits):
+    """Raise unless this is a network, a domain for it, and limits that are positive or None."""
+    if not isinstance(net, Network):
+        raise TypeError(f"net is {type(net).__name__}; wanted a Network")
+    check_domain(net, domain)
+    for name, limit in limits.items():
+        if limit is None:
+            continue
+        if isinstance(limit, bool) or not isinstance(limit, (int, float, np.integer, np.floating)):
+            raise TypeError(f"{name} is {limit!r}; wanted a number")
+        if not limit > 0:
+            raise ValueError(f"{name} is {limit!r}; wanted more than 0")
+
+
+class _Tally:
+    """Sums the parts of walks on one domain, or on several that together show all of it."""
+
+    def __init__(self, net, keep_patterns, most_cells, progress):
+        self.n_decisions = self.n_undecided = 0
+        self.smallest_margin, self.is_open = math.inf, False
+        self._n, self._most, self._progress = 0, most_cells, progress
+        self._patterns = np.empty((0, -(-net.n_neurons // 8)), np.uint8) if keep_patterns else None
+        self._new = []
+
+    @property
+    def n(self):
+        return self._n if self._patterns is None else len(self.patterns())
+
+    def room(self):
+        """How many cells may still be found, and one: that there are more makes the limit."""
+        return self._most - self.n + 1
+
+    def add(self, part):
+        self._n += part.n_cells
+        self.n_decisions += part.n_decisions
+        self.n_undecided += part.n_undecided
+        self.smallest_margin = min(self.smallest_margin, part.smallest_margin)
+        if self._patterns is not None:
+            self._new.append(part.patterns)
+        if part.opens or self._n > self._most:
+            self._n, self.is_open = min(self._n, self._most), True
+        if self._progress:
+            self._progress(self._n)
+
+    def patterns(self):
+        """The different patterns found."""
+        if self._new:
+            rows = np.concatenate([self._patterns, *self._new])
+            self._patterns, self._new = np.unique(rows, axis=0), []
+        return self._patterns

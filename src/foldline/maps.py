@@ -1,0 +1,126 @@
+"""Which cells have the same affine map, and which of those hang together."""
+
+import numpy as np
+
+from . import cells
+
+__all__ = ["group_maps", "maps_of"]
+
+_CHUNK_BYTES = 1 << 24
+
+
+def maps_of(net, domain, patterns):
+    """The maps on the domain, ``A u + b``, of the regions with these patterns, in float64, and their errors.
+
+    Returns
+    -------
+    maps : ndarray, shape (n_patterns, n_out, dimension + 1)
+        A and, in the last column, b.
+    errors : ndarray, shape (n_out, dimension + 1)
+        What they are off by at most.
+
+    Notes
+    -----
+    A product of the matrices W_L D_L ... D_1 W_1, in any order, with n roundings on the way to an entry,
+    is within gamma_n |W_L| ... |W_1| of the true one (Higham, Accuracy and Stability of Numerical
+    Algorithms, 2nd edition, section 3.5); steep slopes s count as max(1, |s|).
+    """
+    net = net.astype(np.float64)
+    d = domain.dimension
+    placed = _placement(net, domain)
+    patterns = np.ascontiguousarray(patterns)
+    maps = np.empty((len(patterns), net.n_out, d + 1))
+    step = max(_CHUNK_BYTES // (8 * net.n_out * (net.n_in + 1)), 1)
+    for start in range(0, len(patterns), step):
+        part = patterns[start : start + step]
+        a, b = np.empty((len(part), net.n_out, net.n_in)), np.empty((len(part), net.n_out))
+        net._core.maps_of_patterns(part, a, b)
+        rows = maps[start : start + step]
+        rows[:] = a @ placed
+        rows[:, :, d] += b
+    size, offset = abs(net.weights[0]) @ abs(placed), abs(net.biases[0])
+    for w, bias, slopes in zip(net.weights[1:], net.biases[1:], net.slopes):
+        w = abs(w) * np.maximum(1, abs(slopes))
+        size, offset = w @ size, w @ offset + abs(bias)
+    size[:, d] += offset
+    n = net.n_in + sum(w.shape[1] + 3 for w in net.weights) + 8
+    # twice: the sizes are rounded themselves, and so is what a segment's ends differ by
+    return maps, 2 * n * np.finfo(float).eps / 2 * size + np.finfo(float).tiny * (size > 0)
+
+
+def group_maps(net, domain, patterns, connected):
+    """The number of different maps, or of connected sets of cells with one map.
+
+    Maps that differ by more than they can be off by are different. Of the others the cells are made
+    again in exact arithmetic.
+    """
+    maps, errors = maps_of(net, domain, patterns)
+    direction = np.random.default_rng(0).uniform(0.5, 1, errors.shape)
+    shown = (maps * direction).sum(axis=(1, 2))
+    off = 4 * (errors.sum() + errors.size * np.finfo(float).eps * (abs(maps).max(initial=0)))
+    order = np.argsort(shown)
+    starts = np.flatnonzero(np.diff(shown[order], prepend=-np.inf) > off)
+    n_alone = 0
+    merger = Merger(domain.dimension, facets=connected)
+    chain = None
+    for group in np.split(order, starts[1:]):
+        if len(group) == 1:
+            n_alone += 1
+            continue
+        chain = chain or cells.ExactChain(net, domain)
+        for bits in np.unpackbits(patterns[group], axis=1, bitorder="little", count=net.n_neurons):
+            for _, cell, forms in cells.iter_cells(chain, tuple(bits.astype(bool).tolist())):
+                merger.add(cell, forms)
+    return n_alone + (merger.n_connected() if connected else merger.n_maps())
+
+
+def _placement(net, domain):
+    """[M | p] with x = M u + p, rounded."""
+    placement = domain._placement()
+    if placement is None:
+        return np.eye(net.n_in, net.n_in + 1)
+    m, p = placement
+    if isinstance(m, tuple):
+        m = (m[0] - m[1])[:, None]
+    return np.column_stack([m, p])
+
+
+class Merger:
+    """Cells by their maps, and joined across facets where the maps on both sides are the same.
+
+    A facet of a cell is a facet of its one neighbour, whole: on the facet every neuron's form is the
+    same from both sides, so what does not cut one of them does not cut the other.
+    """
+
+    def __init__(self, dimension, facets=True):
+        self._dimension, self._facets = dimension, facets
+        self._ids = {}  # map: number
+        self._of_cell = []  # number of each cell's map
+        self._open = {}  # facet whose other side has not come yet: cell
+        self._parent = []
+
+    def add(self, cell, forms):
+        number = self._ids.setdefault(tuple(forms.ravel().tolist()), len(self._ids))
+        if not self._facets:
+            return
+        here = len(self._parent)
+        self._parent.append(here)
+        self._of_cell.append(number)
+        for facet in cells.facet_vertices(cell, self._dimension):
+            there = self._open.pop(facet, None)
+            if there is None:
+                self._open[facet] = here
+            elif self._of_cell[there] == number:
+                self._parent[self._root(there)] = self._root(here)
+
+    def n_maps(self):
+        return len(self._ids)
+
+    def n_connected(self):
+        return sum(self._root(i) == i for i in range(len(self._parent)))
+
+    def _root(self, i):
+        while self._parent[i] != i:
+            self._parent[i] = self._parent[self._parent[i]]
+            i = self._parent[i]
+        return i

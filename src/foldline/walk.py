@@ -1,0 +1,325 @@
+"""Walks through the cells of a network on a domain: in certified doubles, exactly where those end.
+
+A walk is cut into parts. A part starts from prefixes of patterns and ends with what it found and the
+prefixes it did not come to; parts are pure functions of picklable arguments, and what they find adds up
+in any order. So one worker, many threads and other machines take the same way.
+"""
+
+import math
+import time
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from . import cells
+from ._core import Cells
+
+__all__ = ["ENGINES", "Part", "Prefix", "Walk", "bits_of", "check_engine", "parts"]
+
+ENGINES = ("sweep", "polygons", "vertices", "lp", "exact")
+# Seconds a part may take: Ctrl-C is heard, progress told and work spread this often.
+_SLICE = 0.2
+_FIRST_SLICE = 0.005
+_MOST_DIMENSIONS_OF_VERTICES = 6
+# Rationals are slow to come back to where they were.
+_SLOW_SLICE = 1.0
+
+
+class Prefix(NamedTuple):
+    """Cells whose patterns begin with `length` of these packed bits. `exact`: doubles do not suffice."""
+
+    bits: bytes
+    length: int
+    exact: bool
+
+
+class Part(NamedTuple):
+    """What a part of a walk found. `rows` are of its cells, in order, as the walk was asked for them."""
+
+    n_cells: int
+    n_decisions: int
+    n_undecided: int
+    smallest_margin: float
+    opens: list
+    patterns: np.ndarray
+    rows: list
+
+
+def check_engine(engine, dimension):
+    """The engine for a dimension, or raise."""
+    if engine == "auto":
+        return {1: "sweep", 2: "polygons"}.get(dimension, "exact" if dimension <= 6 else "exact")
+    if engine not in ENGINES:
+        raise ValueError(f"engine is {engine!r}; wanted 'auto' or one of {', '.join(map(repr, ENGINES))}")
+    dimensions = {"sweep": range(1, 2), "polygons": range(2, 3), "vertices": range(3, 7)}.get(engine)
+    if dimensions is not None and dimension not in dimensions:
+        raise ValueError(
+            f"engine is {engine!r}, the domain has {dimension} dimensions; that engine wants "
+            f"{' to '.join(str(d) for d in sorted({dimensions[0], dimensions[-1]}))}"
+        )
+    return engine
+
+
+class Walk:
+    """A network, a bounded domain and an engine: what every part of a walk has to know.
+
+    Parameters
+    ----------
+    certify : bool
+        Prove what is found.
+    want : {"count", "patterns", "rows"}
+        What parts bring beside the number of cells.
+    """
+
+    def __init__(self, net, domain, engine, certify=True, want="count"):
+        self.net, self.domain, self.engine, self.certify, self.want = net, domain, engine, certify, want
+        self._cells = self._chain = None
+
+    def __reduce__(self):
+        return Walk, (self.net, self.domain, self.engine, self.certify, self.want)
+
+    @property
+    def root(self):
+        return Prefix(bytes(-(-self.net.n_neurons // 8)), 0, self.engine == "exact")
+
+    @property
+    def chain(self):
+        if self._chain is None:
+            self._chain = cells.ExactChain(self.net, self.domain)
+        return self._chain
+
+    def run(self, prefixes, seconds, most_cells, patience=_SLICE):
+        """Walk below each prefix in turn, for a slice of time but never longer than `seconds`, or until
+        `most_cells` were found. What was not come to is in the result's opens, in order.
+        """
+        start = time.monotonic()
+        found, opens = [], []
+        n = 0
+        for i, prefix in enumerate(prefixes):
+            gone = time.monotonic() - start
+            if n >= most_cells or i and gone >= min(patience, seconds):
+                opens += prefixes[i:]
+                break
+            run, longest = (self._run_exact, _SLOW_SLICE) if prefix.exact else (self._run_doubles, patience)
+            part = run(prefix, max(min(longest, seconds) - gone, 0.0), most_cells - n)
+            n += part.n_cells
+            found.append(part)
+            opens += part.opens
+        return _joined(found, opens, -(-self.net.n_neurons // 8))
+
+    def _run_doubles(self, prefix, seconds, most_cells):
+        if self._cells is None:
+            self._cells = _prepared(self.net, self.domain, self.certify)
+        try:
+            n, n_decisions, margin, opens, rows = self._cells.walk(
+                self.engine, prefix.bits, prefix.length, most_cells, seconds, self.want != "count"
+            )
+        except ArithmeticError:  # the domain itself is not one for this engine
+            return Part(0, 0, 1, math.inf, [prefix._replace(exact=True)], None, [])
+        bits, lengths, ties = opens
+        size = len(prefix.bits)
+        opens = [
+            Prefix(bits[i * size : (i + 1) * size], length, bool(tie))
+            for i, (length, tie) in enumerate(zip(np.frombuffer(lengths, np.uintp).tolist(), ties))
+        ]
+        patterns, rows = (None, []) if rows is None else self._arrays(n, rows)
+        return Part(n, n_decisions, sum(ties), margin, opens, patterns, rows)
+
+    def _arrays(self, n, rows):
+        patterns, points, vertex_ends, vertices, facet_ends, facets = rows
+        patterns = np.frombuffer(patterns, np.uint8).reshape(n, -(-self.net.n_neurons // 8))
+        if self.want == "patterns":
+            return patterns, []
+        d = self.domain.dimension
+        vertices = np.frombuffer(vertices).reshape(-1, d)
+        vertex_ends, facet_ends = (np.frombuffer(ends, np.uintp).astype(np.int64) for ends in (vertex_ends, facet_ends))
+        return patterns, [
+            (np.frombuffer(points).reshape(n, d), vertex_ends, vertices, facet_ends, np.frombuffer(facets, np.int64))
+        ]
+
+    def _run_exact(self, prefix, seconds, most_cells):
+        stop_at = time.monotonic() + seconds
+        patterns, rows, opens, n = [], [], [], 0
+        for bits, cell, forms in cells.iter_cells(self.chain, bits_of(prefix)):
+            n += 1
+            if self.want != "count":
+                patterns.append(bits)
+            if self.want == "rows":
+                rows.append((bits, cell, forms))
+            if n >= most_cells or time.monotonic() > stop_at:
+                opens = [Prefix(*_packed(rest), True) for rest in _after(bits, prefix.length)]
+                break
+        if self.want != "count":
+            bits = np.array(patterns, bool).reshape(n, self.net.n_neurons)
+            patterns = np.packbits(bits, axis=1, bitorder="little")
+        return Part(n, 0, 0, math.inf, opens, patterns if self.want != "count" else None, rows)
+
+
+def bits_of(prefix):
+    """The bits of a prefix, as a tuple of bools."""
+    bits = np.unpackbits(np.frombuffer(prefix.bits, np.uint8), bitorder="little")
+    return tuple(bits[: prefix.length].astype(bool).tolist())
+
+
+def _after(bits, n_fixed):
+    """Prefixes of the patterns that follow `bits` in order and share its first n_fixed bits, in order."""
+    return [(*bits[:i], True) for i in range(len(bits) - 1, n_fixed - 1, -1) if not bits[i]]
+
+
+def _packed(bits):
+    return np.packbits(np.array(bits, bool), bitorder="little").tobytes(), len(bits)
+
+
+def _joined(found, opens, n_bytes):
+    patterns = [part.patterns for part in found if part.patterns is not None]
+    return Part(
+        sum(part.n_cells for part in found),
+        sum(part.n_decisions for part in found),
+        sum(part.n_undecided for part in found),
+        min((part.smallest_margin for part in found), default=math.inf),
+        opens,
+        np.concatenate(patterns) if patterns else np.empty((0, n_bytes), np.uint8),
+        [row for part in found for row in part.rows],
+    )
+
+
+def _prepared(net, domain, certify):
+    """The arrays of the C core's walk."""
+    bounds = domain._bounds()
+    reach, half_spaces, vertices, facets = _polytope(domain) if bounds is None else _box(*bounds)
+    inputs, errors = _inputs(domain, reach)
+    return Cells(
+        [np.ascontiguousarray(w, np.float64) for w in net.weights],
+        [np.ascontiguousarray(b, np.float64) for b in net.biases],
+        [np.ascontiguousarray(s, np.float64) for s in net.slopes],
+        inputs=inputs,
+        input_errors=errors,
+        one=domain._scale(),
+        reach=reach,
+        half_spaces=half_spaces,
+        vertices=vertices,
+        facets=facets,
+        certify=certify,
+    )
+
+
+def _inputs(domain, reach):
+    """The network's inputs as forms of (u, 1), and what each is off by at most."""
+    d, placement = domain.dimension, domain._placement()
+    if placement is None:
+        return np.eye(d, d + 1), np.zeros(d)
+    m, p = placement
+    errors = np.zeros(len(p))
+    if isinstance(m, tuple):
+        m = (m[0] - m[1])[:, None]
+        errors = np.spacing(abs(m[:, 0])) * reach[0]
+    return np.hstack([m, p[:, None]]), errors
+
+
+@lru_cache(maxsize=16)
+def _unit_box(d):
+    """Which bound each coordinate of each vertex has, (n_vertices, d) of 0 and 1; the facets they lie on; the
+    facets' forms without their bounds, (2 d, d + 1). In the plane counterclockwise; none in many dimensions."""
+    upper = np.indices((2,) * d).reshape(d, -1).T if d <= _MOST_DIMENSIONS_OF_VERTICES else np.empty((0, d), int)
+    if d == 2:
+        upper = upper[[0, 2, 3, 1]]
+    forms = np.zeros((2 * d, d + 1))
+    forms[0::2, :d], forms[1::2, :d] = np.eye(d), -np.eye(d)
+    return upper.astype(bool), (2 * np.arange(d) + upper).astype(np.uint32), forms
+
+
+def _box(low, high):
+    d = len(low)
+    upper, facets, forms = _unit_box(d)
+    half_spaces = forms.copy()
+    half_spaces[0::2, d], half_spaces[1::2, d] = -low, high
+    return np.maximum(abs(low), abs(high)), half_spaces, np.where(upper, high, low), facets
+
+
+def _polytope(domain):
+    """From its exact vertices."""
+    d = domain.dimension
+    root, rows = cells.root_cell(domain)
+    vertices = np.array([[u / v[-1] for u in v[:-1]] for v in root.vertices])
+    reach = np.nextafter(abs(vertices).max(axis=0), np.inf)
+    # The numbers of facets begin with those of a box that no vertex is on.
+    a, b = domain._half_spaces()
+    half_spaces = np.vstack([np.eye(1, d + 1, d).repeat(2 * d, axis=0), np.hstack([-a, b[:, None]])[rows]])
+    simple = all(f.bit_count() == d for f in root.facets)
+    if not simple or d > _MOST_DIMENSIONS_OF_VERTICES:
+        return reach, half_spaces, np.empty((0, d)), np.empty((0, d), np.uint32)
+    facets = np.array([[i for i in range(f.bit_length()) if f >> i & 1] for f in root.facets], np.uint32)
+    if d == 2:
+        order = _counterclockwise(vertices, facets)
+        vertices, facets = vertices[order], facets[order]
+    return reach, half_spaces, vertices, facets
+
+
+def _counterclockwise(vertices, facets):
+    """The order of a polygon's vertices, each on two facets."""
+    order, facet = [0], facets[0][1]
+    while len(order) < len(facets):
+        following = next(i for i, f in enumerate(facets) if facet in f and i != order[-1])
+        facet = facets[following].sum() - facet
+        order.append(following)
+    (ax, ay), (bx, by), (cx, cy) = vertices[order[:3]]
+    return order if (bx - ax) * (cy - ay) > (by - ay) * (cx - ax) else order[::-1]
+
+
+def parts(walk, workers=1, deadline=math.inf, most_cells=math.inf):
+    """Yield the parts of a walk, one at least, until nothing is open, or `deadline` (of `time.monotonic`) has
+    come, or `most_cells` were found; what is open then is in the last part's opens.
+
+    With one worker, parts and the cells in them come in the order of the patterns.
+    """
+    if workers == 1:
+        return _in_order(walk, deadline, most_cells)
+    return _spread(walk, workers, deadline, most_cells)
+
+
+def _limit(most_cells):
+    return int(min(most_cells, 2**62))
+
+
+def _in_order(walk, deadline, most_cells):
+    opens = deque([walk.root])
+    while opens:
+        part = walk.run([opens.popleft()], max(deadline - time.monotonic(), 0.0), _limit(most_cells))
+        most_cells -= part.n_cells
+        opens.extendleft(reversed(part.opens))
+        is_last = most_cells <= 0 or time.monotonic() >= deadline
+        yield part._replace(opens=list(opens) if is_last else [])
+        if is_last:
+            return
+
+
+def _spread(walk, workers, deadline, most_cells):
+    pool = ThreadPoolExecutor(workers) if isinstance(workers, int) else workers
+    at_once = workers if isinstance(workers, int) else getattr(pool, "_max_workers", 8)
+    opens, running, patience = [walk.root], set(), _FIRST_SLICE
+    try:
+        while opens or running:
+            stopping = most_cells <= 0 or time.monotonic() >= deadline and opens != [walk.root]
+            while opens and len(running) < at_once and not stopping:
+                share = -(-len(opens) // (2 * at_once))
+                mine, opens = opens[-share:], opens[:-share]
+                left = max(deadline - time.monotonic(), 0.0)
+                running.add(pool.submit(walk.run, mine, left, _limit(most_cells), patience))
+                patience = _SLICE
+            if not running:
+                break
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for part in (future.result() for future in done):
+                opens += part.opens
+                most_cells -= part.n_cells
+                yield part._replace(opens=[])
+        if opens:
+            yield _joined([], opens, len(walk.root.bits))
+    finally:
+        for future in running:
+            future.cancel()
+        if pool is not workers:
+            pool.shutdown(wait=True)
