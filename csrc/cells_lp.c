@@ -17,6 +17,8 @@ enum {
     LARGEST_KEPT = 64          /* dimensions; beyond, corners are too large to keep */
 };
 
+#define LITTLE_BEYOND (1 + 0x1p-10)
+
 enum { BELOW, ABOVE };
 
 /* What all cells of a walk share. */
@@ -24,8 +26,10 @@ typedef struct {
     fl_lp lp;
     double *form, *middle;     /* [d + 1], [d]: room to work in */
     fl_lp_corner corner;
-    double *scales, *wide_low, *wide_high;   /* [cuts->n], [d], [d]: for describe */
-    uint32_t *facets;          /* [cuts->n] */
+    double *scales;            /* [cuts->n]: as in lp */
+    /* For describe: [cuts->n], [d], [d], [cuts->n]. */
+    double *scales_left, *low, *high;
+    uint32_t *facets;
 } workshop;
 
 /* What is known of a cell: it grows while the cell is asked. */
@@ -120,15 +124,10 @@ static workshop *new_workshop(fl_walk *w)
                               .high = rates + 2 * stride, .cuts = &w->cuts, .scales = scales, .row = rows,
                               .rates = rates},
                        .form = rows + d + 1, .middle = rates + 3 * stride, .corner = fl_lp_corner_in(corner, d),
-                       .scales = scales + w->cuts.stride, .wide_low = rates + 4 * stride,
-                       .wide_high = rates + 5 * stride, .facets = facets};
+                       .scales = scales, .scales_left = scales + w->cuts.stride, .low = rates + 4 * stride,
+                       .high = rates + 5 * stride, .facets = facets};
     for (size_t i = 0; i < w->cuts.stride; i++) scales[i] = i < w->cuts.n ? scale_of(&w->cuts, i, d) : 0;
     bound_coordinates(w->cells, shop->lp.low, shop->lp.high);
-    for (size_t k = 0; k < d; k++) {
-        const double width = shop->lp.high[k] - shop->lp.low[k];
-        shop->wide_low[k] = shop->lp.low[k] - width;
-        shop->wide_high[k] = shop->lp.high[k] + width;
-    }
     return shop;
 }
 
@@ -141,7 +140,7 @@ static void mean_of(const double *points, size_t n, size_t d, double *mean)
 }
 
 /* The mean of vertices where each half-space is largest, which is inside if anything is. */
-static fl_status find_middle(const fl_walk *w, workshop *shop, double *middle)
+static int find_middle(const fl_walk *w, workshop *shop, double *middle)
 {
     const size_t d = w->cells->d, n = w->cuts.n;
     memset(middle, 0, d * sizeof(double));
@@ -149,10 +148,10 @@ static fl_status find_middle(const fl_walk *w, workshop *shop, double *middle)
         const fl_lp_form form = take_form(&w->cuts, i, 1, d, shop->form);
         double bound;
         fl_lp_start(&shop->lp, &form, &shop->corner);
-        if (fl_lp_maximise(&shop->lp, &form, &shop->corner, &bound) != FL_LP_ABOVE) return FL_UNDECIDED;
+        if (fl_lp_maximise(&shop->lp, &form, &shop->corner, &bound) != FL_LP_ABOVE) return 0;
         for (size_t k = 0; k < d; k++) middle[k] += shop->corner.point[k] / (double)n;
     }
-    return w->cells->kernels->all_positive(d, &w->cuts, middle) ? FL_OK : FL_UNDECIDED;
+    return w->cells->kernels->all_positive(d, &w->cuts, middle);
 }
 
 static fl_status root(fl_walk *w, const fl_cell **out)
@@ -166,7 +165,8 @@ static fl_status root(fl_walk *w, const fl_cell **out)
     for (size_t k = 0; k < d; k++) middle[k] = shop->lp.low[k] / 2 + shop->lp.high[k] / 2;
     cell->found->n_points = 1;
     *out = cell;
-    return w->cells->kernels->all_positive(d, &w->cuts, middle) ? FL_OK : find_middle(w, shop, middle);
+    const int is_inside = w->cells->kernels->all_positive(d, &w->cuts, middle) || find_middle(w, shop, middle);
+    return is_inside ? FL_OK : FL_UNDECIDED;
 }
 
 /* A point between the middle of a cell and a vertex where a form is positive, at half its value there. */
@@ -180,20 +180,33 @@ static int point_towards(const fl_walk *w, const double *middle, const fl_lp_for
     return value_at(form->row, point, d) > form->slack && w->cells->kernels->all_positive(d, &w->cuts, point);
 }
 
+/* The middle of the part of a cell that a form cuts off: for parts so small that points on the way to them
+   get stuck at their rim. */
+static int point_in_part(fl_walk *w, workshop *shop, const fl_forms *forms, size_t at, double sign, double *point)
+{
+    shop->scales[w->cuts.n] = scale_of(forms, at, w->cells->d);
+    fl_push_cut(w, forms, at, sign, FL_NO_BIT);
+    const int is_found = find_middle(w, shop, point);
+    w->cuts.n--;
+    return is_found;
+}
+
 /* Whether a form comes above 0 in a cell. If it does, `point` is inside and shows it, and the corner is the
    vertex where it is largest; *corner comes as a corner to begin at, or null. */
-static fl_status look_above(fl_walk *w, workshop *shop, const fl_lp_form *form, const fl_lp_corner **corner,
-                            double *point, int *is_there)
+static fl_status look_above(fl_walk *w, workshop *shop, const fl_forms *forms, size_t at, double sign,
+                            const fl_lp_corner **corner, double *point, int *is_there)
 {
     const size_t d = w->cells->d;
+    const fl_lp_form form = take_form(forms, at, sign, d, shop->form);
     const fl_stack_mark mark = fl_stack_here(&w->stack);
     fl_lp_corner *here = new_corner(w);
     if (!here) return FL_NO_MEMORY;
     if (*corner) fl_lp_copy(*corner, d, here);
-    else fl_lp_start(&shop->lp, form, here);
+    else fl_lp_start(&shop->lp, &form, here);
     double bound = 0;
-    const fl_lp_answer answer = fl_lp_maximise(&shop->lp, form, here, &bound);
-    *is_there = answer == FL_LP_ABOVE && point_towards(w, shop->middle, form, here->point, point);
+    const fl_lp_answer answer = fl_lp_maximise(&shop->lp, &form, here, &bound);
+    *is_there = answer == FL_LP_ABOVE && (point_towards(w, shop->middle, &form, here->point, point) ||
+                                          point_in_part(w, shop, forms, at, sign, point));
     *corner = *is_there && d <= LARGEST_KEPT ? here : NULL;
     if (!*corner) fl_stack_back_to(&w->stack, mark);
     if (answer == FL_LP_NOT_ABOVE) w->margins[0] = fmin(w->margins[0], -bound);
@@ -275,10 +288,10 @@ static fl_status sides(fl_walk *w, const fl_cell *cell, const fl_forms *forms, c
                 const size_t at = i * 64 + (size_t)__builtin_ctzll(bits);
                 for (int side = ABOVE; side >= BELOW; side--) {
                     if (seen.on[side][i] & bit) continue;
-                    const fl_lp_form form = take_form(forms, at, side == ABOVE ? 1 : -1, d, cell->shop->form);
                     double *point = points + found->n_points * d;
                     int is_there;
-                    const fl_status status = look_above(w, cell->shop, &form, corners + 2 * at + side, point, &is_there);
+                    const fl_status status = look_above(w, cell->shop, forms, at, side == ABOVE ? 1 : -1,
+                                                        corners + 2 * at + side, point, &is_there);
                     if (status) return status;
                     if (!is_there) {
                         (side == ABOVE ? out->inactive : out->active)[i] |= bit;
@@ -320,7 +333,7 @@ static fl_status split(fl_walk *w, const fl_cell *cell, const fl_forms *forms, s
                        const fl_cell **above)
 {
     const fl_cell *lower = NULL, *upper = NULL;
-    cell->shop->lp.scales[w->cuts.n] = scale_of(forms, at, w->cells->d);
+    cell->shop->scales[w->cuts.n] = scale_of(forms, at, w->cells->d);
     fl_status status = below ? part(w, cell, forms, at, -1, &lower) : FL_OK;
     if (status == FL_OK && above) status = part(w, cell, forms, at, 1, &upper);
     if (status) return status;
@@ -337,28 +350,49 @@ static void point(const fl_walk *w, const fl_cell *cell, double *out)
     if (!w->cells->kernels->all_positive(d, &w->cuts, out)) memcpy(out, found->points, d * sizeof(double));
 }
 
-/* No vertices. A cut makes a facet where, without it, its form would come below 0; a cut that makes none is
-   not looked at any more, so that of two that say the same one remains. The search begins in a box that is
-   wider than the domain, so that no face of it stands in for a half-space of the domain. */
+/* Whether a cut, which is disregarded, is all that keeps a cell from reaching beyond it: a little beyond
+   the nearest point of the cut, or by its largest value there. */
+static int makes_facet(const fl_walk *w, const fl_lp *lp, workshop *shop, size_t cut)
+{
+    const size_t d = lp->d;
+    const fl_lp_form beyond = take_form(&w->cuts, cut, -1, d, shop->form);
+    const double step = LITTLE_BEYOND * value_at(beyond.row, shop->middle, d) * shop->scales[cut] * shop->scales[cut];
+    double *point = shop->corner.point;
+    for (size_t k = 0; k < d; k++) point[k] = shop->middle[k] - step * beyond.row[k];
+    size_t which;
+    if (lp->kernels->lowest(d, &w->cuts, lp->scales, point, &which) >= 0) return 1;
+    double bound;
+    fl_lp_start(lp, &beyond, &shop->corner);
+    return fl_lp_maximise(lp, &beyond, &shop->corner, &bound) == FL_LP_ABOVE;
+}
+
+/* No vertices. A cut makes a facet where, without it, the cell would be larger; a cut that makes none is not
+   looked at any more, so that of two that say the same one remains. For a half-space of the domain the box
+   is made wider, so that none of its faces stands in for the half-space. */
 static void describe(const fl_walk *w, const fl_cell *cell, size_t *n_vertices, const double **vertices,
                      size_t *n_facets, const uint32_t **facets)
 {
     workshop *shop = cell->shop;
+    const size_t d = w->cells->d;
     fl_lp lp = shop->lp;
-    lp.low = shop->wide_low;
-    lp.high = shop->wide_high;
-    lp.scales = shop->scales;
-    memcpy(lp.scales, shop->lp.scales, w->cuts.n * sizeof(double));
+    lp.low = shop->low;
+    lp.high = shop->high;
+    lp.scales = shop->scales_left;
+    memcpy(lp.scales, shop->scales, w->cuts.n * sizeof(double));
+    mean_of(cell->found->points, cell->found->n_points, d, shop->middle);
     *n_vertices = *n_facets = 0;
     *vertices = NULL;
     *facets = shop->facets;
     for (size_t i = 0; i < w->cuts.n; i++) {
-        const fl_lp_form form = take_form(&w->cuts, i, -1, lp.d, shop->form);
-        double bound;
+        for (size_t k = 0; k < d; k++) {
+            const double low = shop->lp.low[k], high = shop->lp.high[k];
+            const int is_bound = i < w->cells->half_spaces.n && w->cuts.rows[k * w->cuts.stride + i] != 0;
+            lp.low[k] = is_bound ? low - (high - low) : low;
+            lp.high[k] = is_bound ? high + (high - low) : high;
+        }
         lp.scales[i] = 0;
-        fl_lp_start(&lp, &form, &shop->corner);
-        if (fl_lp_maximise(&lp, &form, &shop->corner, &bound) != FL_LP_ABOVE) continue;
-        lp.scales[i] = shop->lp.scales[i];
+        if (shop->scales[i] == 0 || !makes_facet(w, &lp, shop, i)) continue;
+        lp.scales[i] = shop->scales[i];
         shop->facets[(*n_facets)++] = (uint32_t)i;
     }
 }

@@ -193,7 +193,7 @@ static int list_crossing(fl_walk *w, const fl_forms *forms, const uint64_t *cros
     return 1;
 }
 
-static void push_cut(fl_walk *w, const fl_forms *forms, size_t at, double sign, int64_t bit)
+void fl_push_cut(fl_walk *w, const fl_forms *forms, size_t at, double sign, int64_t bit)
 {
     fl_forms *cuts = &w->cuts;
     for (size_t k = 0; k <= w->cells->d; k++)
@@ -241,7 +241,7 @@ static fl_status visit_list(fl_walk *w, size_t l, const crossing_list *list, con
     for (int side = 0; side < 2 && status == FL_OK; side++) {
         if (!parts[side]) continue;
         active[unit / 64] = (active[unit / 64] & ~(UINT64_C(1) << unit % 64)) | (uint64_t)side << unit % 64;
-        push_cut(w, &list->forms, at, side ? 1 : -1, (int64_t)bit);
+        fl_push_cut(w, &list->forms, at, side ? 1 : -1, (int64_t)bit);
         if (any_left) status = find_sides(w, parts[side], &list->forms, rest, &sides);
         if (status == FL_UNDECIDED) {
             w->cuts.n--;

@@ -19,6 +19,9 @@ static inline size_t fl_popcount(uint64_t x)
     return (size_t)(x * 0x0101010101010101 >> 56);
 }
 
+/* Puts a form, turned by a sign, on the path. */
+void fl_push_cut(fl_walk *w, const fl_forms *forms, size_t at, double sign, int64_t bit);
+
 fl_status fl_cell_opens_add(fl_cell_opens *opens, const uint8_t *bits, size_t length, int tie);
 fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double *point, size_t n_vertices,
                            const double *vertices, size_t n_facets, const uint32_t *facets,
