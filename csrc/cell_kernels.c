@@ -1,6 +1,8 @@
 /* The inner loops of the walk through cells for one instruction set. */
 #include "cell_kernels.h"
 
+#include <math.h>
+
 #include "simd.h"
 
 INLINE vec value(const size_t d, const vec *form, const double *point)
@@ -23,8 +25,32 @@ INLINE const double *point_at(const size_t d, const double *points, fl_vertex *c
     return vertices ? vertices[i]->point : points + i * d;
 }
 
-/* Eight bits of the masks at a time; d <= FEW_DIMENSIONS is a constant, so that forms stay in registers. */
-INLINE void sides_with(const size_t d, const fl_forms *forms, const double *points,
+/* Where the least and the greatest values of LANES forms at some points put them. */
+INLINE void add_sides(const fl_forms *forms, size_t first, vec low, vec high, double rho, uint32_t wanted,
+                      uint64_t *inactive, uint64_t *active, uint64_t *crossing, double *margins)
+{
+    const vec slack = v_fma(v_set1(rho), v_load(forms->size + first), v_load(forms->slack + first));
+    const vec minus = v_set1(0) - slack;
+    const uint32_t below = v_bits(v_at_most(high, minus));
+    const uint32_t above = v_bits(v_at_most(slack, low)) & ~below;
+    const uint32_t both = v_bits(v_at_most(low, minus)) & v_bits(v_at_most(slack, high)) & ~(below | above);
+    *inactive |= (uint64_t)(below & wanted) << first % 64;
+    *active |= (uint64_t)(above & wanted) << first % 64;
+    *crossing |= (uint64_t)(both & wanted) << first % 64;
+    const vec nearest = v_min(v_max(low, v_set1(0) - low), v_max(high, v_set1(0) - high));
+    const vec margin = v_load(margins + first % FL_CELL_LANES);
+    v_store(margins + first % FL_CELL_LANES, v_min(v_select(v_mask(wanted), nearest, margin), margin));
+}
+
+INLINE vec value_in_place(size_t d, const fl_forms *forms, size_t first, const double *point)
+{
+    vec z = v_load(forms->rows + d * forms->stride + first);
+    for (size_t k = 0; k < d; k++) z = v_fma(v_load(forms->rows + k * forms->stride + first), v_set1(point[k]), z);
+    return z;
+}
+
+/* Where few is set, d <= FEW_DIMENSIONS is a constant, so that forms stay in registers. */
+INLINE void sides_with(const size_t d, const int few, const fl_forms *forms, const double *points,
                        fl_vertex *const *vertices, size_t n_points, double rho, const uint64_t *todo,
                        fl_sides *sides, double *margins)
 {
@@ -35,24 +61,16 @@ INLINE void sides_with(const size_t d, const fl_forms *forms, const double *poin
             const uint32_t wanted = (uint32_t)(todo[word] >> bit) & ((1u << LANES) - 1);
             if (!wanted) continue;
             vec form[FEW_DIMENSIONS + 1];
-            load_form(d, forms, first, form);
-            vec low = value(d, form, point_at(d, points, vertices, 0)), high = low;
+            if (few) load_form(d, forms, first, form);
+            const double *point = point_at(d, points, vertices, 0);
+            vec low = few ? value(d, form, point) : value_in_place(d, forms, first, point), high = low;
             for (size_t i = 1; i < n_points; i++) {
-                const vec z = value(d, form, point_at(d, points, vertices, i));
+                point = point_at(d, points, vertices, i);
+                const vec z = few ? value(d, form, point) : value_in_place(d, forms, first, point);
                 low = v_min(z, low);
                 high = v_max(z, high);
             }
-            const vec slack = v_fma(v_set1(rho), v_load(forms->size + first), v_load(forms->slack + first));
-            const vec minus = v_set1(0) - slack;
-            const uint32_t below = v_bits(v_at_most(high, minus));
-            const uint32_t above = v_bits(v_at_most(slack, low)) & ~below;
-            const uint32_t both = v_bits(v_at_most(low, minus)) & v_bits(v_at_most(slack, high)) & ~(below | above);
-            inactive |= (uint64_t)(below & wanted) << bit;
-            active |= (uint64_t)(above & wanted) << bit;
-            crossing |= (uint64_t)(both & wanted) << bit;
-            const vec nearest = v_min(v_max(low, v_set1(0) - low), v_max(high, v_set1(0) - high));
-            const vec margin = v_load(margins + first % FL_CELL_LANES);
-            v_store(margins + first % FL_CELL_LANES, v_min(v_select(v_mask(wanted), nearest, margin), margin));
+            add_sides(forms, first, low, high, rho, wanted, &inactive, &active, &crossing, margins);
         }
         sides->inactive[word] = inactive;
         sides->active[word] = active;
@@ -64,17 +82,18 @@ static void sides(size_t d, const fl_forms *forms, const double *points, size_t 
                   const uint64_t *todo, fl_sides *out, double *margins)
 {
     switch (d) {
-#define SIDES(d) case d: sides_with(d, forms, points, NULL, n_points, rho, todo, out, margins); break;
+#define SIDES(d) case d: sides_with(d, 1, forms, points, NULL, n_points, rho, todo, out, margins); return;
     SIDES(1) SIDES(2) SIDES(3) SIDES(4) SIDES(5) SIDES(6)
 #undef SIDES
     }
+    sides_with(d, 0, forms, points, NULL, n_points, rho, todo, out, margins);
 }
 
 static void sides_of_vertices(size_t d, const fl_forms *forms, fl_vertex *const *vertices, size_t n,
                               double rho, const uint64_t *todo, fl_sides *out, double *margins)
 {
     switch (d) {
-#define SIDES(d) case d: sides_with(d, forms, NULL, vertices, n, rho, todo, out, margins); break;
+#define SIDES(d) case d: sides_with(d, 1, forms, NULL, vertices, n, rho, todo, out, margins); break;
     SIDES(3) SIDES(4) SIDES(5) SIDES(6)
 #undef SIDES
     }
@@ -84,8 +103,7 @@ static int all_positive(size_t d, const fl_forms *forms, const double *point)
 {
     uint32_t doubtful = 0;
     for (size_t first = 0; first < forms->n; first += LANES) {
-        vec z = v_load(forms->rows + d * forms->stride + first);
-        for (size_t k = 0; k < d; k++) z = v_fma(v_load(forms->rows + k * forms->stride + first), v_set1(point[k]), z);
+        const vec z = value_in_place(d, forms, first, point);
         const uint32_t sure = v_bits(v_positive(z - v_load(forms->slack + first)));
         const size_t n_here = forms->n - first;
         doubtful |= ~sure & ((1u << (n_here < LANES ? n_here : LANES)) - 1);
@@ -328,6 +346,81 @@ static int cross(size_t d, double level, uint64_t facet, char *const memory[2], 
     return 0;
 }
 
+/* The least of the lanes, and the first that has it. */
+INLINE double least_lane(vec v, size_t *lane)
+{
+    double value[LANES];
+    v_store(value, v);
+    for (size_t n = LANES / 2; n; n /= 2)
+        for (size_t i = 0; i < n; i++) value[i] = value[i + n] < value[i] ? value[i + n] : value[i];
+    const uint32_t is_least = v_bits(v_at_most(v, v_set1(value[0])));
+    *lane = is_least ? (size_t)__builtin_ctz(is_least) : 0;
+    return value[0];
+}
+
+static double lowest(size_t d, const fl_forms *forms, const double *scales, const double *point, size_t *which)
+{
+    vec least = v_set1(INFINITY), where = v_set1(0);
+    for (size_t first = 0; first < forms->n; first += LANES) {
+        const vec z = value_in_place(d, forms, first, point) + v_load(forms->slack + first);
+        const size_t n_here = forms->n - first;
+        const vmask here = v_mask(n_here < LANES ? (1u << n_here) - 1 : (1u << LANES) - 1);
+        const vec scaled = v_select(here, z * v_load(scales + first), v_set1(INFINITY));
+        where = v_select(v_positive(least - scaled), v_set1((double)first), where);
+        least = v_min(scaled, least);
+    }
+    double block[LANES];
+    size_t lane;
+    const double value = least_lane(least, &lane);
+    v_store(block, where);
+    *which = (size_t)block[lane] + lane;
+    return value;
+}
+
+/* Rates below this part of the steepest are not told from 0. */
+#define LEAST_RATE 1e-9
+
+static size_t cheapest(size_t n, size_t stride, const double *restrict row, const double *restrict edges,
+                       double least_price, double *restrict rates)
+{
+    vec steepest = v_set1(0);
+    for (size_t j = 0; j < stride; j += LANES) {
+        vec rate = v_set1(0);
+        for (size_t i = 0; i < n; i++) rate = v_fma(v_set1(row[i]), v_load(edges + i * stride + j), rate);
+        v_store(rates + j, rate);
+        steepest = v_max(rate, steepest);
+    }
+    size_t lane;
+    const vec threshold = v_set1(-LEAST_RATE * least_lane(v_set1(0) - steepest, &lane));
+    vec least = v_set1(INFINITY), where = v_set1(0);
+    for (size_t j = 0; j < stride; j += LANES) {
+        const vec rate = v_load(rates + j);
+        const vec price = (v_set1(least_price) - v_load(edges + n * stride + j)) / rate;
+        const vec cost = v_select(v_positive(rate - threshold), price, v_set1(INFINITY));
+        where = v_select(v_positive(least - cost), v_set1((double)j), where);
+        least = v_min(cost, least);
+    }
+    double block[LANES];
+    if (!(least_lane(least, &lane) < INFINITY)) return stride;
+    v_store(block, where);
+    return (size_t)block[lane] + lane;
+}
+
+static void pivot(size_t n, size_t stride, double *restrict edges, double *restrict point,
+                  const double *restrict rates, double z, size_t k)
+{
+    const double one_over = 1 / rates[k];
+    for (size_t i = 0; i < n; i++) {
+        const double change = edges[i * stride + k] * one_over;
+        for (size_t j = 0; j < stride; j += LANES) {
+            double *edge = edges + i * stride + j;
+            v_store(edge, v_fma(v_set1(-change), v_load(rates + j), v_load(edge)));
+        }
+        edges[i * stride + k] = change;
+        point[i] -= z * change;
+    }
+}
+
 #define TEXT_(a) #a
 #define TEXT(a) TEXT_(a)
 
@@ -341,4 +434,7 @@ const fl_cell_kernels FL_CELL_TABLE(FL_ISA_NAME) = {
     .divide = divide,
     .edges = edges,
     .cross = cross,
+    .lowest = lowest,
+    .cheapest = cheapest,
+    .pivot = pivot,
 };

@@ -168,6 +168,7 @@ fl_status fl_leaf_again(fl_walk *w, double *point, int *exists)
         int inactive, active, crossing;
         find_unit(cells, w->cut_bits[i], &l, &unit);
         const int above = fl_bit(w->layers[l].active, unit);
+        w->cuts.n = i;
         status = sides_of_one(w, cell, forms + l, unit, &inactive, &active, &crossing);
         if (status == FL_OK && (above ? inactive : active)) {
             *exists = 0;
@@ -175,9 +176,9 @@ fl_status fl_leaf_again(fl_walk *w, double *point, int *exists)
             return FL_OK;
         }
         if (status == FL_OK && !crossing && !inactive && !active) status = FL_UNDECIDED;
-        if (status || !crossing) continue;
-        w->cuts.n = i;
-        status = w->geometry->split(w, cell, forms + l, unit, above ? NULL : &cell, above ? &cell : NULL);
+        if (status == FL_OK && crossing)
+            status = w->geometry->split(w, cell, forms + l, unit, above ? NULL : &cell, above ? &cell : NULL);
+        fl_push_cut(w, forms + l, unit, above ? 1 : -1, w->cut_bits[i]);
     }
     w->cuts.n = n_cuts;
     if (status) return status;

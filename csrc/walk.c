@@ -208,7 +208,7 @@ static fl_status tighten_list(fl_walk *w, size_t l, crossing_list *list)
     return FL_OK;
 }
 
-static void push_cut(fl_walk *w, const fl_forms *forms, size_t at, double sign, int64_t bit)
+void fl_push_cut(fl_walk *w, const fl_forms *forms, size_t at, double sign, int64_t bit)
 {
     fl_forms *cuts = &w->cuts;
     for (size_t k = 0; k <= w->cells->d; k++)
@@ -296,10 +296,12 @@ static fl_status visit_list(fl_walk *w, size_t l, crossing_list *list, const fl_
     for (int side = 0; side < 2 && status == FL_OK; side++) {
         if (!parts[side]) continue;
         active[unit / 64] = (active[unit / 64] & ~(UINT64_C(1) << unit % 64)) | (uint64_t)side << unit % 64;
+        fl_push_cut(w, &list->forms, at, side ? 1 : -1, (int64_t)bit);
         if (any_left)
             do status = find_sides(w, parts[side], &list->forms, rest, &sides);
             while (status == FL_UNDECIDED && (status = tighten_list(w, l, list)) == FL_OK);
         if (status == FL_UNDECIDED) {
+            w->cuts.n--;
             status = leave_open(w, bit + 1, 1);
             continue;
         }
@@ -310,7 +312,6 @@ static fl_status visit_list(fl_walk *w, size_t l, crossing_list *list, const fl_
                 const uint64_t is_active = sides.active[i] >> __builtin_ctzll(known) & 1;
                 active[j / 64] = (active[j / 64] & ~(UINT64_C(1) << j % 64)) | is_active << j % 64;
             }
-        push_cut(w, &list->forms, at, side ? 1 : -1, (int64_t)bit);
         status = any_left ? visit_list(w, l, list, parts[side], sides.crossing) : visit_layer(w, l + 1, parts[side]);
         w->cuts.n--;
     }
@@ -421,7 +422,7 @@ static void *walk_allocate(fl_walk *w)
 static const fl_geometry *geometry_named(const char *name)
 {
     static const fl_geometry *const geometries[] = {&fl_line_geometry, &fl_plane_geometry,
-                                                    &fl_vertices_geometry};
+                                                    &fl_vertices_geometry, &fl_lp_geometry};
     for (size_t i = 0; i < sizeof geometries / sizeof *geometries; i++)
         if (strcmp(geometries[i]->name, name) == 0) return geometries[i];
     return NULL;

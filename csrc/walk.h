@@ -58,6 +58,9 @@ fl_status fl_tight_forms(fl_walk *w, size_t l, fl_forms *forms);
 /* tighten.c: whether the cell of the path, whose pattern is complete, exists; if so, a point in it. */
 fl_status fl_leaf_again(fl_walk *w, double *point, int *exists);
 
+/* Puts a form, turned by a sign, on the path. */
+void fl_push_cut(fl_walk *w, const fl_forms *forms, size_t at, double sign, int64_t bit);
+
 fl_status fl_cell_opens_add(fl_cell_opens *opens, const uint8_t *bits, size_t length, int tie);
 fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double *point, size_t n_vertices,
                            const double *vertices, size_t n_facets, const uint32_t *facets,
