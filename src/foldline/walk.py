@@ -51,7 +51,7 @@ class Part(NamedTuple):
 def check_engine(engine, dimension):
     """The engine for a dimension, or raise."""
     if engine == "auto":
-        return {1: "sweep", 2: "polygons"}.get(dimension, "vertices" if dimension <= 6 else "exact")
+        return {1: "sweep", 2: "polygons"}.get(dimension, "vertices" if dimension <= 6 else "lp")
     if engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}; wanted 'auto' or one of {', '.join(map(repr, ENGINES))}")
     dimensions = {"sweep": range(1, 2), "polygons": range(2, 3), "vertices": range(3, 7)}.get(engine)
