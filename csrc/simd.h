@@ -6,6 +6,7 @@
    v_load v_store v_set1
    v_fma(a, b, c)       a * b + c: one rounding, except in the baseline, which has two
    v_positive(z)        z > 0, false for NaN
+   v_size(z)            |z|
    v_relu(z)            z, but 0 where z < 0; NaN and -0 stay
    v_select(m, a, b)    a where m holds, else b
    v_zip_lo, v_zip_hi   the lower, upper half of a0 b0 a1 b1 ...
@@ -33,7 +34,23 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-#if defined(FL_SIMD_AVX512)
+#if FL_REAL_BITS == 80
+/* One lane, and of the vocabulary what lines.h needs. */
+#define LANES 1
+#define TILE_VECS 1
+#define MAP_ROWS 1
+typedef real vec;
+typedef int vmask;
+INLINE vec v_load(const real *p) { return *p; }
+INLINE void v_store(real *p, vec a) { *p = a; }
+INLINE vec v_set1(real a) { return a; }
+INLINE vec v_fma(vec a, vec b, vec c) { return a * b + c; }
+INLINE vmask v_positive(vec z) { return z > 0; }
+INLINE vec v_size(vec z) { return z < 0 ? -z : z; }
+INLINE vec v_select(vmask m, vec a, vec b) { return m ? a : b; }
+INLINE uint32_t v_bits(vmask m) { return (uint32_t)m; }
+
+#elif defined(FL_SIMD_AVX512)
 #include <immintrin.h>
 #define TILE_ROWS 6
 #define TILE_VECS 4
@@ -94,6 +111,7 @@ INLINE vec v_load(const real *p) { return V(loadu)(p); }
 INLINE void v_store(real *p, vec a) { V(storeu)(p, a); }
 INLINE vec v_set1(real a) { return V(set1)(a); }
 INLINE vec v_fma(vec a, vec b, vec c) { return V(fmadd)(a, b, c); }
+INLINE vec v_size(vec z) { return V(abs)(z); }
 INLINE vec v_relu(vec z) { return V(max)(V(setzero)(), z); }
 INLINE vec v_select(vmask m, vec a, vec b) { return V(mask_blend)(m, b, a); }
 INLINE vec v_zip_lo(vec a, vec b) { return V(permutex2var)(a, V_ZIP_LO, b); }
@@ -140,6 +158,7 @@ INLINE void v_store(real *p, vec a) { V(storeu)(p, a); }
 INLINE vec v_set1(real a) { return V(set1)(a); }
 INLINE vec v_fma(vec a, vec b, vec c) { return V(fmadd)(a, b, c); }
 INLINE vmask v_positive(vec z) { return V(cmp)(z, V(setzero)(), _CMP_GT_OQ); }
+INLINE vec v_size(vec z) { return V(andnot)(v_set1(-(real)0), z); }
 INLINE vec v_relu(vec z) { return V(max)(V(setzero)(), z); }
 INLINE vec v_select(vmask m, vec a, vec b) { return V(blendv)(b, a, m); }
 INLINE vec v_zip_lo(vec a, vec b) { return V_CAST_LANES(V(unpacklo)(a, b), V(unpackhi)(a, b), 0x20); }
@@ -180,6 +199,7 @@ INLINE vec v_load(const real *p) { return V(ld1)(p); }
 INLINE void v_store(real *p, vec a) { V(st1)(p, a); }
 INLINE vec v_fma(vec a, vec b, vec c) { return V(fma)(c, a, b); }
 INLINE vmask v_positive(vec z) { return V(cgtz)(z); }
+INLINE vec v_size(vec z) { return V(abs)(z); }
 INLINE vec v_select(vmask m, vec a, vec b) { return V(bsl)(m, a, b); }
 INLINE vec v_zip_lo(vec a, vec b) { return V(zip1)(a, b); }
 INLINE vec v_zip_hi(vec a, vec b) { return V(zip2)(a, b); }
@@ -207,6 +227,7 @@ INLINE void v_store(real *p, vec a) { memcpy(p, &a, sizeof a); }
 INLINE vec v_set1(real a) { return a - (vec){0}; }
 INLINE vec v_fma(vec a, vec b, vec c) { return a * b + c; }
 INLINE vmask v_positive(vec z) { return z > (vec){0}; }
+INLINE vec v_size(vec z) { return (vec)(~(vmask)v_set1(-(real)0) & (vmask)z); }
 INLINE vec v_relu(vec z) { return (vec)(~(z < (vec){0}) & (vmask)z); }
 INLINE vec v_select(vmask m, vec a, vec b) { return (vec)((m & (vmask)a) | (~m & (vmask)b)); }
 INLINE uint32_t v_bits(vmask m)

@@ -1,0 +1,507 @@
+/* Where segments cross the folds of a network: a sweep along each, layer by layer, in floating point, proved.
+
+   On start + t (stop - start), 0 <= t <= 1, every unit is a function of t that is affine between the
+   crossings of the neurons below it. It is kept as a column of coefficients, one for each vertex k:
+
+       a(t) = A_0 + A_1 t + sum over k of A_(2+k) max(t - t_k, 0),
+
+   so that a vertex costs a unit one number, and the rows of a layer's sums are those of the activations
+   below times W. A neuron that crosses at t_k makes a row with one entry, a multiple of a row of W's transpose
+   in the next layer. `walk` follows the sums from vertex to vertex, sees the signs there, and folds: at a
+   vertex where a unit is inactive, its coefficient is multiplied by its slope.
+
+   The proof. Let a* be a unit in real arithmetic, a the function that its coefficients as stored define,
+   S = sum |A_r|, and |a - a*| <= e on all of [0, 1]. With D = |W| S + |b|, and as all t and all pieces are
+   at most 1, the function that the computed coefficients of a sum define is within
+
+       E = |W| e + gamma D
+
+   of z*, with gamma for the roundings of one sum (Higham, Accuracy and Stability of Numerical Algorithms, 2nd
+   edition, lemma 3.1). What `walk` computes of that function, values and slopes on K vertices, is within
+   R = gamma T of it, with gamma for 4 K + 16 roundings and T the sum of the coefficients' sizes so far; T <= D.
+   For underflow, 2^52 times the smallest number is added to E. Of a vertex is known that the true one lies within
+   its spread delta of t_k. By induction over the layers:
+
+   - All signs at t_k are sure where |z| > E + gamma D + delta D: they hold for all t within delta.
+   - Between two neighbours' spreads z* is affine. Where its signs at both ends are the same, it does not
+     cross; where they differ, it crosses once, within (E + R) / (|slope| - R) of where the computed piece
+     does. That is the spread of a new vertex.
+   - When all spreads are disjoint, the order of the crossings and every sign at each of them are known.
+   - The fold is Lipschitz, so e = E times the slope in force, the steepest for a unit that crosses. The place
+     of a kink and its size are rounded, which adds 2 R |1 - slope| for each.
+
+   Where this fails the segment is undecided. A crossing is a knot where the slope of an output changes. The
+   change is the neuron's jump times the product of all that lies between it and the outputs, so it is
+   computed to within gamma times the product of absolute values: more is proof of a knot, and no way at all
+   to the outputs is proof of none. */
+#include <fenv.h>
+#include <math.h>
+#include <string.h>
+
+#include "network.h"
+#if FL_REAL_BITS == 80
+#include "lines.h"
+#define LINES_FOR(isa) (&line_kernels)
+#else
+#define LINES_FOR(isa) (FL(fl_kernels_for)(isa)->lines)
+#endif
+
+typedef struct {
+    FL(fl_line_layer) line;
+    uint32_t *neurons;         /* [n_out]: the bit of each unit */
+    uint8_t *passing;          /* [bit_stride], like a row of bits: the units that pass on what is not positive */
+    size_t bit_stride;
+    real norm;                 /* what a jump below grows by, at most */
+    real doubt;                /* a jump of this layer, times this, is what its way to the outputs may be off by */
+    real path_gamma;           /* the roundings on that way */
+} sweep_layer;
+
+/* A vertex; its row is 2 + its number. */
+typedef struct {
+    real t, spread;
+    uint32_t layer, unit;
+} vertex;
+
+struct FL(fl_sweep) {
+    const FL(fl_line_kernels) *kernels;
+    size_t n_layers, n_in, in_stride, widest, bits_size;
+    sweep_layer *layers;
+    uint32_t *units;           /* [widest]: a list of some */
+    real *bounds[2];           /* [2][widest], S and e of activations, and the like of sums */
+    real *path[2];             /* [widest] */
+    void *memory;
+
+    size_t room;               /* for so many vertices */
+    vertex *vertices;
+    real *jumps;               /* of the vertices: by how much the slope of what the neuron passes on changes */
+    uint32_t *columns;         /* of the vertices: their units */
+    uint32_t *order[2];        /* rows along the line */
+    uint32_t *first, *next;    /* first[k]: the first new vertex on piece k, and so on; or NONE */
+    real *t, *steps, *spreads; /* along the line */
+    real *rows[2];             /* [2 + room][widest] */
+    uint8_t *bits;             /* layer by layer, [2 + room][bit_stride] */
+    FL(fl_crossings) crossings;
+    void *scratch;
+};
+
+typedef enum { SURE, UNSURE, NO_ROOM } outcome;
+#define NONE UINT32_MAX
+
+static size_t round_up(size_t n, size_t step) { return (n + step - 1) / step * step; }
+static real size_of(real a) { return a < 0 ? -a : a; }
+static real larger(real a, real b) { return a > b ? a : b; }
+
+/* gamma_n, rounded up; infinite where it is of no use. */
+static real gamma_up(size_t n)
+{
+    const real nu = (real)n * REAL_UNIT_ROUNDOFF;
+    return nu < (real)0.01 ? nu / (1 - nu) * (1 + (real)0x1p-20) : (real)INFINITY;
+}
+
+/* The arrays of one layer, in the arena; filled when the arena has memory. */
+static void build_layer(sweep_layer *layer, fl_arena *arena, size_t lanes, size_t n_in, size_t n_out,
+                        const double *weights, const double *bias, const double *slopes, uint32_t *next_neuron)
+{
+    const size_t stride = round_up(n_out, lanes), bit_stride = round_up(stride / lanes, sizeof(uint64_t));
+    real *columns = fl_take(arena, n_in * stride, sizeof(real)), *magnitudes = fl_take(arena, n_in * stride, sizeof(real));
+    real *all_bias = fl_take(arena, stride, sizeof(real)), *all_slopes = fl_take(arena, stride, sizeof(real));
+    real *guard = fl_take(arena, stride, sizeof(real));
+    uint32_t *neurons = fl_take(arena, n_out, sizeof(uint32_t));
+    uint8_t *passing = fl_take(arena, bit_stride, 1);
+    if (!arena->base) return;
+
+    real norm = 1, steepest = 1;
+    for (size_t j = 0; j < n_out; j++) {
+        const real slope = slopes ? (real)slopes[j] : 1;
+        real sum = 0;
+        for (size_t k = 0; k < n_in; k++) {
+            const real w = weights[j * n_in + k], size = size_of(w);
+            columns[k * stride + j] = w;
+            magnitudes[k * stride + j] = size > 0 ? larger(size, (real)FL_LEAST) : 0;
+            sum += size;
+        }
+        norm = larger(norm, sum);
+        steepest = larger(steepest, size_of(slope));
+        all_bias[j] = bias[j];
+        all_slopes[j] = slope;
+        neurons[j] = slope == 1 ? 0 : (*next_neuron)++;
+        if (slope != 0) passing[j / lanes] |= (uint8_t)(1u << j % lanes);
+        if (slope == 1) guard[j] = -(real)INFINITY;
+    }
+    for (size_t j = n_out; j < stride; j++) guard[j] = -(real)INFINITY;
+    *layer = (sweep_layer){.line = {n_in, n_out, stride, columns, magnitudes, all_bias, all_slopes, guard},
+                           .neurons = neurons, .passing = passing, .bit_stride = bit_stride, .norm = norm * steepest};
+}
+
+static void build(struct FL(fl_sweep) *sweep, fl_arena *arena, const size_t *widths, const double *const *weights,
+                  const double *const *biases, const double *const *slopes)
+{
+    const size_t lanes = sweep->kernels->lanes;
+    uint32_t next_neuron = 0;
+    sweep->layers = fl_take(arena, sweep->n_layers, sizeof(sweep_layer));
+    sweep->widest = sweep->in_stride = round_up(widths[0], lanes);
+    for (size_t i = 0; i < sweep->n_layers; i++) {
+        build_layer(arena->base ? sweep->layers + i : NULL, arena, lanes, widths[i], widths[i + 1], weights[i], biases[i],
+                    i + 1 < sweep->n_layers ? slopes[i] : NULL, &next_neuron);
+        sweep->widest = round_up(widths[i + 1] > sweep->widest ? widths[i + 1] : sweep->widest, lanes);
+    }
+    sweep->units = fl_take(arena, sweep->widest, sizeof(uint32_t));
+    for (int i = 0; i < 2; i++) {
+        sweep->bounds[i] = fl_take(arena, 2 * sweep->widest, sizeof(real));
+        sweep->path[i] = fl_take(arena, sweep->widest, sizeof(real));
+    }
+    if (!arena->base) return;
+
+    real growth = 1;
+    size_t n_roundings = 16;
+    sweep->bits_size = 0;
+    for (size_t i = sweep->n_layers; i-- > 0;) {
+        sweep_layer *layer = sweep->layers + i;
+        layer->path_gamma = gamma_up(n_roundings);
+        layer->doubt = layer->path_gamma * growth;
+        growth *= layer->norm;
+        n_roundings += layer->line.n_in + 2;
+        sweep->bits_size += layer->bit_stride;
+    }
+}
+
+/* Storage for so many vertices; what was there is lost. */
+static fl_status make_room(struct FL(fl_sweep) *sweep, size_t room)
+{
+    fl_arena arena = {NULL, 0};
+    FL(fl_crossings) *c = &sweep->crossings;
+    free(sweep->scratch);
+    for (int pass = 0; pass < 2; pass++) {
+        sweep->vertices = fl_take(&arena, room, sizeof(vertex));
+        sweep->jumps = fl_take(&arena, room, sizeof(real));
+        uint32_t **numbers[] = {&sweep->columns, sweep->order, sweep->order + 1, &sweep->first, &sweep->next,
+                                &c->pieces, &c->units};
+        for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+            *numbers[i] = fl_take(&arena, room + 2, sizeof(uint32_t));
+        real **reals[] = {&sweep->t, &sweep->steps, &sweep->spreads, &c->begins, &c->values, &c->slopes, &c->errors,
+                          &c->roundings, &c->t, &c->spreads};
+        for (size_t i = 0; i < sizeof reals / sizeof *reals; i++) *reals[i] = fl_take(&arena, room + 1, sizeof(real));
+        for (int i = 0; i < 2; i++) sweep->rows[i] = fl_take(&arena, (2 + room) * sweep->widest, sizeof(real));
+        sweep->bits = fl_take(&arena, 2 + room, sweep->bits_size);
+        if (pass == 0 && !(sweep->scratch = fl_arena_allocate(&arena))) return FL_NO_MEMORY;
+    }
+    sweep->room = room;
+    return FL_OK;
+}
+
+fl_status FL(fl_sweep_new)(size_t n_layers, const size_t *widths, const double *const *weights,
+                           const double *const *biases, const double *const *slopes, const char *isa,
+                           struct FL(fl_sweep) **out)
+{
+    struct FL(fl_sweep) *sweep = calloc(1, sizeof *sweep);
+    if (!sweep) return FL_NO_MEMORY;
+    (void)isa;
+    sweep->kernels = LINES_FOR(isa);
+    sweep->n_layers = n_layers;
+    sweep->n_in = widths[0];
+    fl_arena arena = {NULL, 0};
+    build(sweep, &arena, widths, weights, biases, slopes);
+    sweep->memory = fl_arena_allocate(&arena);
+    if (sweep->memory) build(sweep, &arena, widths, weights, biases, slopes);
+    if (!sweep->memory || make_room(sweep, 256)) {
+        FL(fl_sweep_free)(sweep);
+        return FL_NO_MEMORY;
+    }
+    *out = sweep;
+    return FL_OK;
+}
+
+void FL(fl_sweep_free)(struct FL(fl_sweep) *sweep)
+{
+    if (!sweep) return;
+    free(sweep->scratch);
+    free(sweep->memory);
+    free(sweep);
+}
+
+/* The units that are not 0. */
+static size_t list_units(const real *sizes, size_t n, uint32_t *units)
+{
+    size_t n_units = 0;
+    for (size_t j = 0; j < n; j++) {
+        units[n_units] = (uint32_t)j;
+        n_units += sizes[j] > 0;
+    }
+    return n_units;
+}
+
+/* The units of a layer that are not 0 in some of the rows. */
+static size_t list_active(const sweep_layer *layer, const uint8_t *bits, size_t n_rows, const uint32_t *rows,
+                          size_t lanes, uint32_t *units)
+{
+    size_t n_units = 0;
+    for (size_t first = 0; first < layer->bit_stride; first += sizeof(uint64_t)) {
+        uint64_t all, word;
+        memcpy(&all, layer->passing + first, sizeof all);
+        for (size_t r = 0; r < n_rows; r++) {
+            memcpy(&word, bits + rows[r] * layer->bit_stride + first, sizeof word);
+            all |= word;
+        }
+        for (; all; all &= all - 1) {
+            const unsigned bit = (unsigned)__builtin_ctzll(all);
+            units[n_units++] = (uint32_t)((first + bit / 8) * lanes + bit % 8);
+        }
+    }
+    return n_units;
+}
+
+/* The inputs on a segment; its direction is rounded. */
+static void enter(const struct FL(fl_sweep) *sweep, const double *start, const double *stop)
+{
+    real *from = sweep->rows[0], *direction = from + sweep->in_stride;
+    real *sizes = sweep->bounds[0], *errors = sizes + sweep->in_stride;
+    for (size_t i = 0; i < sweep->n_in; i++) {
+        from[i] = start[i];
+        direction[i] = (real)stop[i] - (real)start[i];
+        errors[i] = size_of(direction[i]) * (2 * REAL_UNIT_ROUNDOFF);
+        sizes[i] = size_of(from[i]) + size_of(direction[i]);
+        if (sizes[i] > 0) sizes[i] += (real)FL_LEAST;
+    }
+}
+
+/* Puts the vertices from `n_old` on in their places along the line; the crossings have their pieces. Returns
+   0 where spreads overlap. */
+static int merge(struct FL(fl_sweep) *sweep, size_t n_old, size_t n)
+{
+    const uint32_t *old = sweep->order[0];
+    uint32_t *order = sweep->order[1], *next = sweep->next;
+    const vertex *v = sweep->vertices + n_old;
+    memset(sweep->first, 0xff, (n_old + 1) * sizeof *sweep->first);
+    for (uint32_t i = 0; i < n - n_old; i++) {
+        uint32_t *link = sweep->first + sweep->crossings.pieces[i];
+        while (*link != NONE && v[*link].t < v[i].t) link = next + *link;
+        next[i] = *link;
+        *link = i;
+    }
+    size_t at = 0;
+    for (size_t k = 0; k <= n_old; k++) {
+        for (uint32_t i = sweep->first[k]; i != NONE; i = next[i]) order[at++] = (uint32_t)(2 + n_old) + i;
+        if (k < n_old) order[at++] = old[k];
+    }
+    sweep->order[1] = sweep->order[0];
+    sweep->order[0] = order;
+
+    real t = 0, reached = 0;
+    int apart = 1;
+    for (size_t k = 0; k < n; k++) {
+        const vertex *ahead = sweep->vertices + order[k] - 2;
+        apart &= reached < ahead->t - ahead->spread;
+        sweep->t[k] = t;
+        sweep->steps[k] = ahead->t - t;
+        sweep->spreads[k] = ahead->spread;
+        t = ahead->t;
+        reached = t + ahead->spread;
+    }
+    sweep->t[n] = t;
+    sweep->steps[n] = 1 - t;
+    sweep->spreads[n] = 0;
+    return apart && reached < 1;
+}
+
+/* The crossings of layer `index` become vertices. */
+static outcome add_vertices(struct FL(fl_sweep) *sweep, size_t index, FL(fl_line) *line)
+{
+    const FL(fl_line_layer) *layer = &sweep->layers[index].line;
+    const FL(fl_crossings) *c = &line->crossings;
+    const size_t n_old = line->n_vertices, n = n_old + line->n_crossings;
+    if (n > sweep->room) return NO_ROOM;
+    if (!sweep->kernels->place(line)) return UNSURE;
+    for (size_t i = 0; i < line->n_crossings; i++) {
+        const uint32_t unit = c->units[i];
+        const real fold = layer->slopes[unit], turn = size_of(1 - fold), jump = turn * size_of(c->slopes[i]);
+        sweep->vertices[n_old + i] = (vertex){c->t[i], c->spreads[i], (uint32_t)index, unit};
+        sweep->columns[n_old + i] = unit;
+        sweep->jumps[n_old + i] = jump;
+        line->next_sizes[unit] += jump + (real)FL_LEAST;
+        line->next_errors[unit] = larger(line->next_errors[unit], larger(1, size_of(fold)) * c->errors[i])
+                                  + 2 * c->roundings[i] * turn;
+    }
+    return merge(sweep, n_old, n) ? SURE : UNSURE;
+}
+
+/* The rows of the sums of layer `index`: of the start, the direction, and the vertices that the layer below
+   has folded, `n_folded`, as products, the others as multiples. */
+static void add_up(const struct FL(fl_sweep) *sweep, size_t index, size_t n_folded, size_t n, const uint8_t *bits,
+                   const real *below, size_t stride_below, size_t n_units, real *sums)
+{
+    const FL(fl_line_kernels) *kernels = sweep->kernels;
+    const FL(fl_line_layer) *layer = &sweep->layers[index].line;
+    uint32_t rows[FL_PUSH_ROWS] = {0, 1};
+    size_t n_rows = 2;
+    for (size_t k = 0; k <= n; k++) {
+        if (k < n) {
+            rows[n_rows] = sweep->order[0][k];
+            n_rows += rows[n_rows] < 2 + n_folded;
+        }
+        if (n_rows == FL_PUSH_ROWS || (k == n && n_rows)) {
+            /* neighbours along the line have nearly the same units in force */
+            if (index)
+                n_units = list_active(sweep->layers + index - 1, bits, n_rows, rows, kernels->lanes, sweep->units);
+            kernels->push(n_rows, rows, below, stride_below, sweep->units, n_units, layer->columns, layer->stride, sums);
+            n_rows = 0;
+        }
+    }
+    kernels->scale(n - n_folded, sweep->jumps + n_folded, sweep->columns + n_folded, layer->columns, layer->stride,
+                   sums + (2 + n_folded) * layer->stride);
+}
+
+/* From the inputs to the slopes of the outputs, whose rows are in *rows on return. */
+static outcome follow(struct FL(fl_sweep) *sweep, const double *start, const double *stop, size_t *n_vertices,
+                      const real **rows)
+{
+    static const uint32_t both[2] = {0, 1};
+    size_t n = 0, n_folded = 0, stride_below = sweep->in_stride;
+    uint8_t *bits = sweep->bits, *bits_below = NULL;
+    int turn = 0;
+    enter(sweep, start, stop);
+    sweep->t[0] = sweep->spreads[0] = 0;
+    sweep->steps[0] = 1;
+    for (size_t i = 0;; i++, turn = !turn) {
+        const FL(fl_line_layer) *layer = &sweep->layers[i].line;
+        const size_t stride = layer->stride, bit_stride = sweep->layers[i].bit_stride;
+        real *sums = sweep->rows[!turn], *activations = sweep->bounds[0], *bounds = sweep->bounds[1];
+        const size_t n_units = list_units(activations, layer->n_in, sweep->units);
+        if (i + 1 < sweep->n_layers)
+            sweep->kernels->push(2, both, activations, stride_below, sweep->units, n_units, layer->magnitudes, stride,
+                                 bounds);
+        add_up(sweep, i, n_folded, n, bits_below, sweep->rows[turn], stride_below, n_units, sums);
+        *rows = sums;
+        *n_vertices = n;
+        if (i + 1 == sweep->n_layers) return SURE;
+
+        FL(fl_line) line = {.n_vertices = n, .order = sweep->order[0], .t = sweep->t, .steps = sweep->steps,
+                            .spreads = sweep->spreads, .gamma = gamma_up(layer->n_in + 8),
+                            .walk_gamma = gamma_up(4 * n + 16), .rows = sums, .sizes = bounds,
+                            .errors = bounds + stride, .next_sizes = activations, .next_errors = activations + stride,
+                            .bits = bits, .bit_stride = bit_stride, .crossings = sweep->crossings, .room = sweep->room};
+        if (!sweep->kernels->walk(layer, &line)) return UNSURE;
+        const outcome found = add_vertices(sweep, i, &line);
+        if (found != SURE) return found;
+        n_folded = n;
+        n += line.n_crossings;
+        stride_below = stride;
+        bits_below = bits;
+        bits += (2 + sweep->room) * bit_stride;
+    }
+}
+
+/* The product of the absolute values of all that lies between vertex k and each output. */
+static const real *sizes_of_paths(const struct FL(fl_sweep) *sweep, size_t k)
+{
+    static const uint32_t row[1] = {0};
+    const vertex *v = sweep->vertices + k;
+    const size_t lanes = sweep->kernels->lanes;
+    const uint8_t *bits = sweep->bits;
+    real *sizes = sweep->path[0], *next = sweep->path[1];
+    for (size_t i = 0; i + 1 < sweep->n_layers; i++) {
+        const sweep_layer *layer = sweep->layers + i, *above = layer + 1;
+        const size_t bit_stride = layer->bit_stride;
+        const uint8_t *row_bits = bits + (2 + k) * bit_stride;
+        bits += (2 + sweep->room) * bit_stride;
+        if (i < v->layer) continue;
+        if (i == v->layer) {
+            memcpy(sizes, above->line.magnitudes + v->unit * above->line.stride, above->line.stride * sizeof(real));
+            continue;
+        }
+        for (size_t j = 0; j < layer->line.n_out; j++) {
+            if (!(row_bits[j / lanes] >> j % lanes & 1)) sizes[j] *= size_of(layer->line.slopes[j]);
+            if (sizes[j] > 0) sizes[j] = larger(sizes[j], (real)FL_LEAST);
+        }
+        const size_t n_units = list_units(sizes, layer->line.n_out, sweep->units);
+        sweep->kernels->push(1, row, sizes, 0, sweep->units, n_units, above->line.magnitudes, above->line.stride, next);
+        real *swap = sizes;
+        sizes = next;
+        next = swap;
+    }
+    return sizes;
+}
+
+/* Whether the outputs' slopes change at vertex k: 1, 0, or -1 for not known. `most` is the largest change. */
+static int changes(const struct FL(fl_sweep) *sweep, size_t k, const real *change, real most, size_t n_out)
+{
+    const sweep_layer *layer = sweep->layers + sweep->vertices[k].layer;
+    const real jump = sweep->jumps[k];
+    if (!(jump > (real)FL_LEAST)) return -1;   /* what is not 0 may vanish */
+    if (most > jump * layer->doubt) return 1;
+    const real *sizes = sizes_of_paths(sweep, k);
+    int none = 1;
+    for (size_t j = 0; j < n_out; j++) {
+        if (size_of(change[j]) > jump * layer->path_gamma * sizes[j]) return 1;
+        none &= sizes[j] == 0;
+    }
+    return none ? 0 : -1;
+}
+
+/* The rows of one segment, which has room for them. */
+static outcome report(const struct FL(fl_sweep) *sweep, const real *rows, size_t n, const fl_knots_request *r)
+{
+    const FL(fl_line_layer) *outputs = &sweep->layers[sweep->n_layers - 1].line;
+    const size_t n_out = outputs->n_out;
+    real *slopes = sweep->path[0];
+    double *first = r->first_slope + r->n_done * n_out, *after = r->slope_after + r->n_rows * n_out;
+    int finite = 1;
+    memcpy(slopes, rows + outputs->stride, n_out * sizeof(real));
+    for (size_t j = 0; j < n_out; j++) {
+        first[j] = (double)slopes[j];
+        finite &= first[j] - first[j] == 0;
+    }
+    for (size_t k = 0; k < n; k++, after += n_out) {
+        const size_t at = r->n_rows + k, id = sweep->order[0][k] - 2;
+        const vertex *v = sweep->vertices + id;
+        const real *change = rows + (2 + id) * outputs->stride;
+        real most = 0;
+        for (size_t j = 0; j < n_out; j++) {
+            slopes[j] += change[j];
+            after[j] = (double)slopes[j];
+            finite &= after[j] - after[j] == 0;
+            most = larger(most, size_of(change[j]));
+        }
+        r->t[at] = (double)v->t;
+        r->t_error[at] = (double)v->spread + 0x1p-52;
+        r->neuron[at] = (int32_t)sweep->layers[v->layer].neurons[v->unit];
+        const int is_knot = changes(sweep, id, change, most, n_out);
+        r->is_knot[at] = is_knot == 1;
+        if (is_knot < 0) return UNSURE;
+    }
+    return finite ? SURE : UNSURE;
+}
+
+static fl_status run(struct FL(fl_sweep) *sweep, fl_knots_request *r)
+{
+    r->n_done = r->n_rows = 0;
+    r->undecided = 0;
+    while (r->n_done < r->n_segments) {
+        const double *start = r->starts + r->n_done * sweep->n_in, *stop = r->stops + r->n_done * sweep->n_in;
+        const real *rows;
+        size_t n;
+        outcome found = follow(sweep, start, stop, &n, &rows);
+        if (found == NO_ROOM) {
+            if (make_room(sweep, 2 * sweep->room)) return FL_NO_MEMORY;
+            continue;
+        }
+        if (found == SURE && r->n_rows + n > r->room) return FL_OK;
+        if (found == SURE) found = report(sweep, rows, n, r);
+        if (found != SURE) {
+            r->undecided = 1;
+            return FL_OK;
+        }
+        r->row_counts[r->n_done++] = (int64_t)n;
+        r->n_rows += n;
+    }
+    return FL_OK;
+}
+
+fl_status FL(fl_knots)(struct FL(fl_sweep) *sweep, fl_knots_request *request)
+{
+    fenv_t callers;
+    fegetenv(&callers);
+    fesetenv(FE_DFL_ENV);
+    const fl_status status = run(sweep, request);
+    fesetenv(&callers);
+    return status;
+}
