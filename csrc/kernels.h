@@ -39,7 +39,8 @@ typedef struct {
     real relative_error;       /* gamma_(n_in + 1) */
 } FL(fl_rounding);
 
-/* A layer as lines meet it: units lie across lanes, arrays are padded to whole vectors. */
+/* A layer as lines meet it: units lie across lanes, arrays are padded to FL_LINE_UNITS. */
+#define FL_LINE_UNITS 8
 typedef struct {
     size_t n_in, n_out, stride;
     const real *columns;       /* W transposed, [n_in][stride] */
@@ -47,6 +48,9 @@ typedef struct {
     const real *bias;          /* [stride] */
     const real *slopes;        /* [stride] */
     const real *guard;         /* [stride]: 0 for neurons, -infinity for units without a bit */
+    int all_relu;
+    const uint8_t *passing;    /* a row of bits: units that pass on what is not positive */
+    size_t bit_stride;         /* bytes in a row of bits: whole words */
 } FL(fl_line_layer);
 
 /* What stands for a size that is not 0 is no smaller, so that products of two of them do not vanish. */
@@ -69,18 +73,19 @@ typedef struct {
     const real *spreads;       /* [n_vertices + 1]: how far the vertex where each ends may be from its place */
     real gamma, walk_gamma;    /* for a sum of the layer, and for a walk along the line */
     real *rows;                /* [2 + n_vertices][stride]: sums without the bias; on return, activations */
-    real *sizes, *errors;      /* [stride]: the bound's two sums; on return, D and E */
+    real *sizes, *errors;      /* [stride]: the bound's two sums */
     real *next_sizes, *next_errors; /* [stride]: on return, S and e of the activations */
-    uint8_t *bits;             /* [2 + n_vertices][bit_stride]: on return, a byte a vector: who is active */
-    size_t bit_stride;
+    uint8_t *bits;             /* [2 + n_vertices][bit_stride]: on return, who is active */
     FL(fl_crossings) crossings;
     size_t room, n_crossings;  /* no more are listed than there is room for, but all are counted */
 } FL(fl_line);
 
-#define FL_PUSH_ROWS 4         /* the most that `push` takes at a time */
+#define FL_PUSH_ROWS 3         /* the most that `push` takes at a time */
 
 typedef struct {
-    size_t lanes;
+    /* Lists the units of a layer that are not 0 in some of the rows; the list has FL_LIST_SLACK behind its end. */
+    size_t (*list)(const FL(fl_line_layer) *, const uint8_t *bits, size_t n_rows, const uint32_t *rows,
+                   uint32_t *units);
     /* For n_rows of the rows a and out: out[row] = sum over the listed units, in order, of a[row][unit] *
        matrix[unit]; those of matrix and out are `stride` apart. */
     void (*push)(size_t n_rows, const uint32_t *rows, const real *restrict a, size_t a_stride,
@@ -94,6 +99,11 @@ typedef struct {
     int (*walk)(const FL(fl_line_layer) *, FL(fl_line) *);
     /* Places the crossings. Returns 0 where a slope is not sure not to be 0. */
     int (*place)(FL(fl_line) *);
+    /* totals[i] = totals[i - 1] + rows[order[i]], of the first `n` columns; large[i] tells whether a size in
+       rows[order[i]] is above limits[order[i]]. */
+    void (*accumulate)(size_t n_rows, const uint32_t *order, const real *restrict rows, size_t stride,
+                       const real *restrict limits, real *restrict total, size_t n, double *restrict totals,
+                       uint8_t *restrict large);
 } FL(fl_line_kernels);
 
 typedef struct {

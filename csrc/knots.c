@@ -49,16 +49,13 @@
 typedef struct {
     FL(fl_line_layer) line;
     uint32_t *neurons;         /* [n_out]: the bit of each unit */
-    uint8_t *passing;          /* [bit_stride], like a row of bits: the units that pass on what is not positive */
-    size_t bit_stride;
     real norm;                 /* what a jump below grows by, at most */
     real doubt;                /* a jump of this layer, times this, is what its way to the outputs may be off by */
     real path_gamma;           /* the roundings on that way */
 } sweep_layer;
 
-/* A vertex; its row is 2 + its number. */
+/* A vertex, by its row. */
 typedef struct {
-    real t, spread;
     uint32_t layer, unit;
 } vertex;
 
@@ -66,18 +63,22 @@ struct FL(fl_sweep) {
     const FL(fl_line_kernels) *kernels;
     size_t n_layers, n_in, in_stride, widest, bits_size;
     sweep_layer *layers;
-    uint32_t *units;           /* [widest]: a list of some */
+    uint32_t *units;           /* [widest + FL_LIST_SLACK]: a list of some */
     real *bounds[2];           /* [2][widest], S and e of activations, and the like of sums */
     real *path[2];             /* [widest] */
+    real *total;               /* [widest] */
     void *memory;
 
     size_t room;               /* for so many vertices */
-    vertex *vertices;
-    real *jumps;               /* of the vertices: by how much the slope of what the neuron passes on changes */
-    uint32_t *columns;         /* of the vertices: their units */
-    uint32_t *order[2];        /* rows along the line */
-    uint32_t *first, *next;    /* first[k]: the first new vertex on piece k, and so on; or NONE */
-    real *t, *steps, *spreads; /* along the line */
+    vertex *vertices;          /* these three by row */
+    real *jumps;               /* by how much the slope of what the neuron passes on changes */
+    real *limits;              /* a change of an output's slope above this is sure */
+    uint32_t *columns;         /* units, of the crossings of the layer below */
+    uint32_t *begins, *filled; /* by piece: its place in the new order, and how much of it is filled */
+    uint32_t *order[2];        /* along the line: rows, now and next */
+    real *t[2], *spreads[2];   /* along the line: where pieces begin, and how sure it is where they end */
+    real *steps;               /* along the line: lengths of pieces */
+    uint32_t *folded;          /* along the line: rows that the layer below has folded */
     real *rows[2];             /* [2 + room][widest] */
     uint8_t *bits;             /* layer by layer, [2 + room][bit_stride] */
     FL(fl_crossings) crossings;
@@ -85,7 +86,6 @@ struct FL(fl_sweep) {
 };
 
 typedef enum { SURE, UNSURE, NO_ROOM } outcome;
-#define NONE UINT32_MAX
 
 static size_t round_up(size_t n, size_t step) { return (n + step - 1) / step * step; }
 static real size_of(real a) { return a < 0 ? -a : a; }
@@ -99,11 +99,12 @@ static real gamma_up(size_t n)
 }
 
 /* The arrays of one layer, in the arena; filled when the arena has memory. */
-static void build_layer(sweep_layer *layer, fl_arena *arena, size_t lanes, size_t n_in, size_t n_out,
-                        const double *weights, const double *bias, const double *slopes, uint32_t *next_neuron)
+static void build_layer(sweep_layer *layer, fl_arena *arena, size_t n_in, size_t n_out, const double *weights,
+                        const double *bias, const double *slopes, uint32_t *next_neuron)
 {
-    const size_t stride = round_up(n_out, lanes), bit_stride = round_up(stride / lanes, sizeof(uint64_t));
-    real *columns = fl_take(arena, n_in * stride, sizeof(real)), *magnitudes = fl_take(arena, n_in * stride, sizeof(real));
+    const size_t stride = round_up(n_out, FL_LINE_UNITS), bit_stride = round_up(stride / 8, sizeof(uint32_t));
+    real *columns = fl_take(arena, n_in * stride, sizeof(real));
+    real *magnitudes = fl_take(arena, n_in * stride, sizeof(real));
     real *all_bias = fl_take(arena, stride, sizeof(real)), *all_slopes = fl_take(arena, stride, sizeof(real));
     real *guard = fl_take(arena, stride, sizeof(real));
     uint32_t *neurons = fl_take(arena, n_out, sizeof(uint32_t));
@@ -111,6 +112,7 @@ static void build_layer(sweep_layer *layer, fl_arena *arena, size_t lanes, size_
     if (!arena->base) return;
 
     real norm = 1, steepest = 1;
+    int all_relu = 1;
     for (size_t j = 0; j < n_out; j++) {
         const real slope = slopes ? (real)slopes[j] : 1;
         real sum = 0;
@@ -124,28 +126,31 @@ static void build_layer(sweep_layer *layer, fl_arena *arena, size_t lanes, size_
         steepest = larger(steepest, size_of(slope));
         all_bias[j] = bias[j];
         all_slopes[j] = slope;
+        all_relu &= slope == 0;
         neurons[j] = slope == 1 ? 0 : (*next_neuron)++;
-        if (slope != 0) passing[j / lanes] |= (uint8_t)(1u << j % lanes);
+        if (slope != 0) passing[j / 8] |= (uint8_t)(1u << j % 8);
         if (slope == 1) guard[j] = -(real)INFINITY;
     }
     for (size_t j = n_out; j < stride; j++) guard[j] = -(real)INFINITY;
-    *layer = (sweep_layer){.line = {n_in, n_out, stride, columns, magnitudes, all_bias, all_slopes, guard},
-                           .neurons = neurons, .passing = passing, .bit_stride = bit_stride, .norm = norm * steepest};
+    layer->line = (FL(fl_line_layer)){n_in, n_out, stride, columns, magnitudes, all_bias, all_slopes, guard,
+                                      all_relu, passing, bit_stride};
+    layer->neurons = neurons;
+    layer->norm = norm * steepest;
 }
 
 static void build(struct FL(fl_sweep) *sweep, fl_arena *arena, const size_t *widths, const double *const *weights,
                   const double *const *biases, const double *const *slopes)
 {
-    const size_t lanes = sweep->kernels->lanes;
     uint32_t next_neuron = 0;
     sweep->layers = fl_take(arena, sweep->n_layers, sizeof(sweep_layer));
-    sweep->widest = sweep->in_stride = round_up(widths[0], lanes);
+    sweep->widest = sweep->in_stride = round_up(widths[0], FL_LINE_UNITS);
     for (size_t i = 0; i < sweep->n_layers; i++) {
-        build_layer(arena->base ? sweep->layers + i : NULL, arena, lanes, widths[i], widths[i + 1], weights[i], biases[i],
+        build_layer(arena->base ? sweep->layers + i : NULL, arena, widths[i], widths[i + 1], weights[i], biases[i],
                     i + 1 < sweep->n_layers ? slopes[i] : NULL, &next_neuron);
-        sweep->widest = round_up(widths[i + 1] > sweep->widest ? widths[i + 1] : sweep->widest, lanes);
+        if (widths[i + 1] > sweep->widest) sweep->widest = round_up(widths[i + 1], FL_LINE_UNITS);
     }
-    sweep->units = fl_take(arena, sweep->widest, sizeof(uint32_t));
+    sweep->units = fl_take(arena, sweep->widest + FL_LIST_SLACK, sizeof(uint32_t));
+    sweep->total = fl_take(arena, sweep->widest, sizeof(real));
     for (int i = 0; i < 2; i++) {
         sweep->bounds[i] = fl_take(arena, 2 * sweep->widest, sizeof(real));
         sweep->path[i] = fl_take(arena, sweep->widest, sizeof(real));
@@ -161,7 +166,7 @@ static void build(struct FL(fl_sweep) *sweep, fl_arena *arena, const size_t *wid
         layer->doubt = layer->path_gamma * growth;
         growth *= layer->norm;
         n_roundings += layer->line.n_in + 2;
-        sweep->bits_size += layer->bit_stride;
+        sweep->bits_size += layer->line.bit_stride;
     }
 }
 
@@ -172,15 +177,15 @@ static fl_status make_room(struct FL(fl_sweep) *sweep, size_t room)
     FL(fl_crossings) *c = &sweep->crossings;
     free(sweep->scratch);
     for (int pass = 0; pass < 2; pass++) {
-        sweep->vertices = fl_take(&arena, room, sizeof(vertex));
-        sweep->jumps = fl_take(&arena, room, sizeof(real));
-        uint32_t **numbers[] = {&sweep->columns, sweep->order, sweep->order + 1, &sweep->first, &sweep->next,
-                                &c->pieces, &c->units};
+        sweep->vertices = fl_take(&arena, 2 + room, sizeof(vertex));
+        uint32_t **numbers[] = {&sweep->columns, &sweep->begins, &sweep->filled, sweep->order, sweep->order + 1,
+                                &sweep->folded, &c->pieces, &c->units};
         for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-            *numbers[i] = fl_take(&arena, room + 2, sizeof(uint32_t));
-        real **reals[] = {&sweep->t, &sweep->steps, &sweep->spreads, &c->begins, &c->values, &c->slopes, &c->errors,
-                          &c->roundings, &c->t, &c->spreads};
-        for (size_t i = 0; i < sizeof reals / sizeof *reals; i++) *reals[i] = fl_take(&arena, room + 1, sizeof(real));
+            *numbers[i] = fl_take(&arena, 2 + room, sizeof(uint32_t));
+        real **reals[] = {&sweep->jumps, &sweep->limits, sweep->t, sweep->t + 1, sweep->spreads, sweep->spreads + 1,
+                          &sweep->steps, &c->begins, &c->values, &c->slopes, &c->errors, &c->roundings, &c->t,
+                          &c->spreads};
+        for (size_t i = 0; i < sizeof reals / sizeof *reals; i++) *reals[i] = fl_take(&arena, 2 + room, sizeof(real));
         for (int i = 0; i < 2; i++) sweep->rows[i] = fl_take(&arena, (2 + room) * sweep->widest, sizeof(real));
         sweep->bits = fl_take(&arena, 2 + room, sweep->bits_size);
         if (pass == 0 && !(sweep->scratch = fl_arena_allocate(&arena))) return FL_NO_MEMORY;
@@ -230,26 +235,6 @@ static size_t list_units(const real *sizes, size_t n, uint32_t *units)
     return n_units;
 }
 
-/* The units of a layer that are not 0 in some of the rows. */
-static size_t list_active(const sweep_layer *layer, const uint8_t *bits, size_t n_rows, const uint32_t *rows,
-                          size_t lanes, uint32_t *units)
-{
-    size_t n_units = 0;
-    for (size_t first = 0; first < layer->bit_stride; first += sizeof(uint64_t)) {
-        uint64_t all, word;
-        memcpy(&all, layer->passing + first, sizeof all);
-        for (size_t r = 0; r < n_rows; r++) {
-            memcpy(&word, bits + rows[r] * layer->bit_stride + first, sizeof word);
-            all |= word;
-        }
-        for (; all; all &= all - 1) {
-            const unsigned bit = (unsigned)__builtin_ctzll(all);
-            units[n_units++] = (uint32_t)((first + bit / 8) * lanes + bit % 8);
-        }
-    }
-    return n_units;
-}
-
 /* The inputs on a segment; its direction is rounded. */
 static void enter(const struct FL(fl_sweep) *sweep, const double *start, const double *stop)
 {
@@ -264,64 +249,74 @@ static void enter(const struct FL(fl_sweep) *sweep, const double *start, const d
     }
 }
 
-/* Puts the vertices from `n_old` on in their places along the line; the crossings have their pieces. Returns
-   0 where spreads overlap. */
-static int merge(struct FL(fl_sweep) *sweep, size_t n_old, size_t n)
+/* Puts the crossings in their places along the line, with the vertices that are there. Returns 0 where spreads
+   overlap. */
+static int merge(struct FL(fl_sweep) *sweep, size_t n_old, size_t n_crossings)
 {
+    const FL(fl_crossings) *c = &sweep->crossings;
+    const size_t n = n_old + n_crossings;
     const uint32_t *old = sweep->order[0];
-    uint32_t *order = sweep->order[1], *next = sweep->next;
-    const vertex *v = sweep->vertices + n_old;
-    memset(sweep->first, 0xff, (n_old + 1) * sizeof *sweep->first);
-    for (uint32_t i = 0; i < n - n_old; i++) {
-        uint32_t *link = sweep->first + sweep->crossings.pieces[i];
-        while (*link != NONE && v[*link].t < v[i].t) link = next + *link;
-        next[i] = *link;
-        *link = i;
+    const real *old_t = sweep->t[0], *old_spreads = sweep->spreads[0];
+    uint32_t *restrict order = sweep->order[1], *restrict begins = sweep->begins, *restrict filled = sweep->filled;
+    real *restrict t = sweep->t[1], *restrict spreads = sweep->spreads[1];
+    memset(filled, 0, (n_old + 1) * sizeof *filled);
+    for (size_t i = 0; i < n_crossings; i++) filled[c->pieces[i]]++;
+    for (size_t k = 0, at = 0; k <= n_old; k++, at++) {
+        begins[k] = (uint32_t)at;
+        at += filled[k];
+        filled[k] = 0;
+        order[at] = old[k];   /* at the end, one too many, like the next two */
+        t[at + 1] = old_t[k + 1];
+        spreads[at] = old_spreads[k];
     }
-    size_t at = 0;
-    for (size_t k = 0; k <= n_old; k++) {
-        for (uint32_t i = sweep->first[k]; i != NONE; i = next[i]) order[at++] = (uint32_t)(2 + n_old) + i;
-        if (k < n_old) order[at++] = old[k];
+    for (size_t i = 0; i < n_crossings; i++) {
+        const size_t piece = c->pieces[i], begin = begins[piece];
+        size_t at = begin + filled[piece]++;
+        for (; at > begin && t[at] > c->t[i]; at--) {
+            order[at] = order[at - 1];
+            t[at + 1] = t[at];
+            spreads[at] = spreads[at - 1];
+        }
+        order[at] = (uint32_t)(2 + n_old + i);
+        t[at + 1] = c->t[i];
+        spreads[at] = c->spreads[i];
     }
+    t[0] = 0;
+    t[n + 1] = 1;
+    spreads[n] = 0;
+    int apart = 0 < t[1] - spreads[0];
+    for (size_t k = 0; k < n; k++) apart &= t[k + 1] + spreads[k] < t[k + 2] - spreads[k + 1];
+    for (size_t k = 0; k <= n; k++) sweep->steps[k] = t[k + 1] - t[k];
     sweep->order[1] = sweep->order[0];
+    sweep->t[1] = sweep->t[0];
+    sweep->spreads[1] = sweep->spreads[0];
     sweep->order[0] = order;
-
-    real t = 0, reached = 0;
-    int apart = 1;
-    for (size_t k = 0; k < n; k++) {
-        const vertex *ahead = sweep->vertices + order[k] - 2;
-        apart &= reached < ahead->t - ahead->spread;
-        sweep->t[k] = t;
-        sweep->steps[k] = ahead->t - t;
-        sweep->spreads[k] = ahead->spread;
-        t = ahead->t;
-        reached = t + ahead->spread;
-    }
-    sweep->t[n] = t;
-    sweep->steps[n] = 1 - t;
-    sweep->spreads[n] = 0;
-    return apart && reached < 1;
+    sweep->t[0] = t;
+    sweep->spreads[0] = spreads;
+    return apart;
 }
 
 /* The crossings of layer `index` become vertices. */
 static outcome add_vertices(struct FL(fl_sweep) *sweep, size_t index, FL(fl_line) *line)
 {
-    const FL(fl_line_layer) *layer = &sweep->layers[index].line;
+    const sweep_layer *layer = sweep->layers + index;
     const FL(fl_crossings) *c = &line->crossings;
-    const size_t n_old = line->n_vertices, n = n_old + line->n_crossings;
-    if (n > sweep->room) return NO_ROOM;
+    const size_t n_old = line->n_vertices, n_new = line->n_crossings;
+    if (n_old + n_new > sweep->room) return NO_ROOM;
     if (!sweep->kernels->place(line)) return UNSURE;
-    for (size_t i = 0; i < line->n_crossings; i++) {
+    for (size_t i = 0; i < n_new; i++) {
         const uint32_t unit = c->units[i];
-        const real fold = layer->slopes[unit], turn = size_of(1 - fold), jump = turn * size_of(c->slopes[i]);
-        sweep->vertices[n_old + i] = (vertex){c->t[i], c->spreads[i], (uint32_t)index, unit};
-        sweep->columns[n_old + i] = unit;
-        sweep->jumps[n_old + i] = jump;
-        line->next_sizes[unit] += jump + (real)FL_LEAST;
+        const real fold = layer->line.slopes[unit], turn = size_of(1 - fold), jump = (1 - fold) * size_of(c->slopes[i]);
+        const size_t row = 2 + n_old + i;
+        sweep->vertices[row] = (vertex){(uint32_t)index, unit};
+        sweep->columns[i] = unit;
+        sweep->jumps[row] = jump;
+        sweep->limits[row] = size_of(jump) * layer->doubt;
+        line->next_sizes[unit] += size_of(jump) + (real)FL_LEAST;
         line->next_errors[unit] = larger(line->next_errors[unit], larger(1, size_of(fold)) * c->errors[i])
                                   + 2 * c->roundings[i] * turn;
     }
-    return merge(sweep, n_old, n) ? SURE : UNSURE;
+    return merge(sweep, n_old, n_new) ? SURE : UNSURE;
 }
 
 /* The rows of the sums of layer `index`: of the start, the direction, and the vertices that the layer below
@@ -331,22 +326,23 @@ static void add_up(const struct FL(fl_sweep) *sweep, size_t index, size_t n_fold
 {
     const FL(fl_line_kernels) *kernels = sweep->kernels;
     const FL(fl_line_layer) *layer = &sweep->layers[index].line;
-    uint32_t rows[FL_PUSH_ROWS] = {0, 1};
+    uint32_t *folded = sweep->folded;
     size_t n_rows = 2;
-    for (size_t k = 0; k <= n; k++) {
-        if (k < n) {
-            rows[n_rows] = sweep->order[0][k];
-            n_rows += rows[n_rows] < 2 + n_folded;
-        }
-        if (n_rows == FL_PUSH_ROWS || (k == n && n_rows)) {
-            /* neighbours along the line have nearly the same units in force */
-            if (index)
-                n_units = list_active(sweep->layers + index - 1, bits, n_rows, rows, kernels->lanes, sweep->units);
-            kernels->push(n_rows, rows, below, stride_below, sweep->units, n_units, layer->columns, layer->stride, sums);
-            n_rows = 0;
-        }
+    folded[0] = 0;
+    folded[1] = 1;
+    for (size_t k = 0; k < n; k++) {
+        const uint32_t row = sweep->order[0][k];
+        folded[n_rows] = row;
+        n_rows += row < 2 + n_folded;
     }
-    kernels->scale(n - n_folded, sweep->jumps + n_folded, sweep->columns + n_folded, layer->columns, layer->stride,
+    for (size_t i = 0; i < n_rows; i += FL_PUSH_ROWS) {
+        const size_t n_here = n_rows - i < FL_PUSH_ROWS ? n_rows - i : FL_PUSH_ROWS;
+        /* neighbours along the line have nearly the same units in force */
+        if (index) n_units = kernels->list(&sweep->layers[index - 1].line, bits, n_here, folded + i, sweep->units);
+        kernels->push(n_here, folded + i, below, stride_below, sweep->units, n_units, layer->columns, layer->stride,
+                      sums);
+    }
+    kernels->scale(n - n_folded, sweep->jumps + 2 + n_folded, sweep->columns, layer->columns, layer->stride,
                    sums + (2 + n_folded) * layer->stride);
 }
 
@@ -359,11 +355,11 @@ static outcome follow(struct FL(fl_sweep) *sweep, const double *start, const dou
     uint8_t *bits = sweep->bits, *bits_below = NULL;
     int turn = 0;
     enter(sweep, start, stop);
-    sweep->t[0] = sweep->spreads[0] = 0;
-    sweep->steps[0] = 1;
+    sweep->t[0][0] = sweep->spreads[0][0] = 0;
+    sweep->t[0][1] = sweep->steps[0] = 1;
     for (size_t i = 0;; i++, turn = !turn) {
         const FL(fl_line_layer) *layer = &sweep->layers[i].line;
-        const size_t stride = layer->stride, bit_stride = sweep->layers[i].bit_stride;
+        const size_t stride = layer->stride;
         real *sums = sweep->rows[!turn], *activations = sweep->bounds[0], *bounds = sweep->bounds[1];
         const size_t n_units = list_units(activations, layer->n_in, sweep->units);
         if (i + 1 < sweep->n_layers)
@@ -374,11 +370,11 @@ static outcome follow(struct FL(fl_sweep) *sweep, const double *start, const dou
         *n_vertices = n;
         if (i + 1 == sweep->n_layers) return SURE;
 
-        FL(fl_line) line = {.n_vertices = n, .order = sweep->order[0], .t = sweep->t, .steps = sweep->steps,
-                            .spreads = sweep->spreads, .gamma = gamma_up(layer->n_in + 8),
+        FL(fl_line) line = {.n_vertices = n, .order = sweep->order[0], .t = sweep->t[0], .steps = sweep->steps,
+                            .spreads = sweep->spreads[0], .gamma = gamma_up(layer->n_in + 8),
                             .walk_gamma = gamma_up(4 * n + 16), .rows = sums, .sizes = bounds,
                             .errors = bounds + stride, .next_sizes = activations, .next_errors = activations + stride,
-                            .bits = bits, .bit_stride = bit_stride, .crossings = sweep->crossings, .room = sweep->room};
+                            .bits = bits, .crossings = sweep->crossings, .room = sweep->room};
         if (!sweep->kernels->walk(layer, &line)) return UNSURE;
         const outcome found = add_vertices(sweep, i, &line);
         if (found != SURE) return found;
@@ -386,34 +382,31 @@ static outcome follow(struct FL(fl_sweep) *sweep, const double *start, const dou
         n += line.n_crossings;
         stride_below = stride;
         bits_below = bits;
-        bits += (2 + sweep->room) * bit_stride;
+        bits += (2 + sweep->room) * layer->bit_stride;
     }
 }
 
-/* The product of the absolute values of all that lies between vertex k and each output. */
-static const real *sizes_of_paths(const struct FL(fl_sweep) *sweep, size_t k)
+/* The product of the absolute values of all that lies between the vertex of a row and each output. */
+static const real *sizes_of_paths(const struct FL(fl_sweep) *sweep, size_t row)
 {
-    static const uint32_t row[1] = {0};
-    const vertex *v = sweep->vertices + k;
-    const size_t lanes = sweep->kernels->lanes;
+    static const uint32_t only[1] = {0};
+    const vertex *v = sweep->vertices + row;
+    const FL(fl_line_layer) *above = &sweep->layers[v->layer + 1].line;
     const uint8_t *bits = sweep->bits;
     real *sizes = sweep->path[0], *next = sweep->path[1];
+    memcpy(sizes, above->magnitudes + v->unit * above->stride, above->stride * sizeof(real));
     for (size_t i = 0; i + 1 < sweep->n_layers; i++) {
-        const sweep_layer *layer = sweep->layers + i, *above = layer + 1;
-        const size_t bit_stride = layer->bit_stride;
-        const uint8_t *row_bits = bits + (2 + k) * bit_stride;
-        bits += (2 + sweep->room) * bit_stride;
-        if (i < v->layer) continue;
-        if (i == v->layer) {
-            memcpy(sizes, above->line.magnitudes + v->unit * above->line.stride, above->line.stride * sizeof(real));
-            continue;
-        }
-        for (size_t j = 0; j < layer->line.n_out; j++) {
-            if (!(row_bits[j / lanes] >> j % lanes & 1)) sizes[j] *= size_of(layer->line.slopes[j]);
+        const FL(fl_line_layer) *layer = &sweep->layers[i].line;
+        const uint8_t *active = bits + row * layer->bit_stride;
+        bits += (2 + sweep->room) * layer->bit_stride;
+        if (i <= v->layer) continue;
+        for (size_t j = 0; j < layer->n_out; j++) {
+            if (!(active[j / 8] >> j % 8 & 1)) sizes[j] *= size_of(layer->slopes[j]);
             if (sizes[j] > 0) sizes[j] = larger(sizes[j], (real)FL_LEAST);
         }
-        const size_t n_units = list_units(sizes, layer->line.n_out, sweep->units);
-        sweep->kernels->push(1, row, sizes, 0, sweep->units, n_units, above->line.magnitudes, above->line.stride, next);
+        above = &sweep->layers[i + 1].line;
+        const size_t n_units = list_units(sizes, layer->n_out, sweep->units);
+        sweep->kernels->push(1, only, sizes, 0, sweep->units, n_units, above->magnitudes, above->stride, next);
         real *swap = sizes;
         sizes = next;
         next = swap;
@@ -421,54 +414,44 @@ static const real *sizes_of_paths(const struct FL(fl_sweep) *sweep, size_t k)
     return sizes;
 }
 
-/* Whether the outputs' slopes change at vertex k: 1, 0, or -1 for not known. `most` is the largest change. */
-static int changes(const struct FL(fl_sweep) *sweep, size_t k, const real *change, real most, size_t n_out)
+/* Whether the outputs' slopes change at the vertex of a row: 1, 0, or -1 for not known. */
+static int changes(const struct FL(fl_sweep) *sweep, size_t row, const real *change, size_t n_out)
 {
-    const sweep_layer *layer = sweep->layers + sweep->vertices[k].layer;
-    const real jump = sweep->jumps[k];
+    const real jump = size_of(sweep->jumps[row]);
     if (!(jump > (real)FL_LEAST)) return -1;   /* what is not 0 may vanish */
-    if (most > jump * layer->doubt) return 1;
-    const real *sizes = sizes_of_paths(sweep, k);
+    const real gamma = sweep->layers[sweep->vertices[row].layer].path_gamma, *sizes = sizes_of_paths(sweep, row);
     int none = 1;
     for (size_t j = 0; j < n_out; j++) {
-        if (size_of(change[j]) > jump * layer->path_gamma * sizes[j]) return 1;
+        if (size_of(change[j]) > jump * gamma * sizes[j]) return 1;
         none &= sizes[j] == 0;
     }
     return none ? 0 : -1;
 }
 
-/* The rows of one segment, which has room for them. */
+/* The results of one segment, which has room for them; `rows` are the outputs'. */
 static outcome report(const struct FL(fl_sweep) *sweep, const real *rows, size_t n, const fl_knots_request *r)
 {
     const FL(fl_line_layer) *outputs = &sweep->layers[sweep->n_layers - 1].line;
-    const size_t n_out = outputs->n_out;
-    real *slopes = sweep->path[0];
-    double *first = r->first_slope + r->n_done * n_out, *after = r->slope_after + r->n_rows * n_out;
-    int finite = 1;
-    memcpy(slopes, rows + outputs->stride, n_out * sizeof(real));
-    for (size_t j = 0; j < n_out; j++) {
-        first[j] = (double)slopes[j];
-        finite &= first[j] - first[j] == 0;
-    }
-    for (size_t k = 0; k < n; k++, after += n_out) {
-        const size_t at = r->n_rows + k, id = sweep->order[0][k] - 2;
-        const vertex *v = sweep->vertices + id;
-        const real *change = rows + (2 + id) * outputs->stride;
-        real most = 0;
-        for (size_t j = 0; j < n_out; j++) {
-            slopes[j] += change[j];
-            after[j] = (double)slopes[j];
-            finite &= after[j] - after[j] == 0;
-            most = larger(most, size_of(change[j]));
-        }
-        r->t[at] = (double)v->t;
-        r->t_error[at] = (double)v->spread + 0x1p-52;
-        r->neuron[at] = (int32_t)sweep->layers[v->layer].neurons[v->unit];
-        const int is_knot = changes(sweep, id, change, most, n_out);
-        r->is_knot[at] = is_knot == 1;
+    const uint32_t *order = sweep->order[0];
+    const size_t n_out = outputs->n_out, at = r->n_rows;
+    real *total = sweep->total;
+    memcpy(total, rows + outputs->stride, outputs->stride * sizeof(real));
+    for (size_t j = 0; j < n_out; j++) r->first_slope[r->n_done * n_out + j] = (double)total[j];
+    sweep->kernels->accumulate(n, order, rows, outputs->stride, sweep->limits, total, n_out,
+                               r->slope_after + at * n_out, r->is_knot + at);
+    for (size_t j = 0; j < n_out; j++)   /* what was infinite or NaN remains so */
+        if (!((double)total[j] - (double)total[j] == 0)) return UNSURE;
+    for (size_t k = 0; k < n; k++) {
+        const vertex *v = sweep->vertices + order[k];
+        r->t[at + k] = (double)sweep->t[0][k + 1];
+        r->t_error[at + k] = (double)sweep->spreads[0][k] + 0x1p-52;
+        r->neuron[at + k] = (int32_t)sweep->layers[v->layer].neurons[v->unit];
+        if (r->is_knot[at + k] && size_of(sweep->jumps[order[k]]) > (real)FL_LEAST) continue;
+        const int is_knot = changes(sweep, order[k], rows + order[k] * outputs->stride, n_out);
         if (is_knot < 0) return UNSURE;
+        r->is_knot[at + k] = (uint8_t)is_knot;
     }
-    return finite ? SURE : UNSURE;
+    return SURE;
 }
 
 static fl_status run(struct FL(fl_sweep) *sweep, fl_knots_request *r)

@@ -7,12 +7,35 @@
 
 #include "simd.h"
 
-/* The largest tile of `push`, next to a vector for each of its columns. */
+/* The largest tile of `push`, next to a vector for each of its columns, and the vectors that `walk` takes
+   along a line together: whole bytes of bits, and where there are registers more. */
 #if MAP_ROWS == 10
-#define PUSH_VECS 6
+#define PUSH_VECS 7
 #else
-#define PUSH_VECS 2
+#define PUSH_VECS 3
 #endif
+#if defined(FL_SIMD_AVX512)
+#define WALK_VECS 4
+#else
+#define WALK_VECS (FL_LINE_UNITS / LANES)
+#endif
+#define WALK_UNITS (WALK_VECS * LANES)
+
+static size_t list(const FL(fl_line_layer) *l, const uint8_t *bits, size_t n_rows, const uint32_t *rows,
+                   uint32_t *units)
+{
+    size_t n_units = 0;
+    for (size_t first = 0; first * 8 < l->n_out; first += sizeof(uint32_t)) {
+        uint32_t any, word;
+        memcpy(&any, l->passing + first, sizeof any);
+        for (size_t r = 0; r < n_rows; r++) {
+            memcpy(&word, bits + rows[r] * l->bit_stride + first, sizeof word);
+            any |= word;
+        }
+        n_units += list_bits(units + n_units, first * 8, any);
+    }
+    return n_units;
+}
 
 INLINE void push_tile(const int n_rows, const int vecs, const uint32_t *rows, const real *restrict a, size_t a_stride,
                       const uint32_t *restrict units, size_t n_units, const real *restrict matrix, size_t stride,
@@ -50,11 +73,12 @@ INLINE void push_rows(const int n_rows, const uint32_t *rows, const real *a, siz
 #define VECS(vecs) case vecs: push_tile(n_rows, vecs, rows, a, a_stride, units, n_units, m, stride, o); break;
         VECS(1)
         VECS(2)
-#if PUSH_VECS == 6
         VECS(3)
+#if PUSH_VECS == 7
         VECS(4)
         VECS(5)
         VECS(6)
+        VECS(7)
 #endif
 #undef VECS
         }
@@ -71,7 +95,6 @@ static void push(size_t n_rows, const uint32_t *rows, const real *restrict a, si
     ROWS(1)
     ROWS(2)
     ROWS(3)
-    ROWS(4)
 #undef ROWS
     }
 }
@@ -86,93 +109,147 @@ static void scale(size_t n_rows, const real *restrict factors, const uint32_t *r
     }
 }
 
-/* The lanes of a vector whose units flip on a piece: values, slopes, errors and roundings. */
-static void list_crossings(FL(fl_line) *line, size_t piece, size_t first, uint32_t flips, real lanes[4][LANES])
+/* The units from `first` on that flip on a piece: values, slopes, errors and roundings. */
+static void list_crossings(FL(fl_line) *line, size_t piece, size_t first, uint32_t flips, real units[4][WALK_UNITS])
 {
     const FL(fl_crossings) *c = &line->crossings;
     for (; flips; flips &= flips - 1) {
         const size_t i = line->n_crossings++;
-        const unsigned lane = (unsigned)__builtin_ctz(flips);
+        const unsigned j = (unsigned)__builtin_ctz(flips);
         if (i >= line->room) continue;
         c->pieces[i] = (uint32_t)piece;
-        c->units[i] = (uint32_t)first + lane;
+        c->units[i] = (uint32_t)first + j;
         c->begins[i] = line->t[piece];
-        c->values[i] = lanes[0][lane];
-        c->slopes[i] = lanes[1][lane];
-        c->errors[i] = lanes[2][lane];
-        c->roundings[i] = lanes[3][lane];
+        c->values[i] = units[0][j];
+        c->slopes[i] = units[1][j];
+        c->errors[i] = units[2][j];
+        c->roundings[i] = units[3][j];
     }
 }
 
-/* The units of one vector. `size` is S, and `length` the same of the sums before they fold, which D bounds. */
-INLINE int walk_vector(const FL(fl_line_layer) *l, FL(fl_line) *line, size_t first)
+/* What becomes of a coefficient at a vertex. */
+INLINE vec fold_turn(const int relu, vmask positive, vec turn, vec slopes)
 {
-    const size_t n = line->n_vertices, stride = l->stride, bit_stride = line->bit_stride;
-    const uint32_t *order = line->order;
-    const real *steps = line->steps, *spreads = line->spreads;
-    const uint32_t all = (1u << LANES) - 1;
-    const vec zero = v_set1(0), up = v_set1(1 + (real)0x1p-20), walk_gamma = v_set1(line->walk_gamma);
-    const vec bias = v_load(l->bias + first), slopes = v_load(l->slopes + first);
-    const vec sum = v_load(line->sizes + first), d = (sum + v_size(bias)) * up;
-    const vec bound = v_fma(v_load(line->errors + first), up, v_fma(v_set1(line->gamma), d, v_set1((real)0x1p-1022)));
-    uint32_t sure = v_bits(v_positive(v_set1((real)0x1p1000) - bound));
-    /* Where nothing was added to the bias, the sum is the bias. */
-    const vmask moves = v_positive(sum);
-    const vec error = v_select(moves, bound, zero);
-    const vec guard = v_select(moves, v_load(l->guard + first), v_set1(-(real)INFINITY));
-    const vec margin = v_fma(walk_gamma, d, error) + guard;
-    const uint32_t has_bit = v_bits(v_positive(guard + v_set1(1)));
+    return relu ? v_select(positive, turn, v_set1(0)) : v_select(positive, turn, slopes * turn);
+}
 
+/* The units of some vectors. `length` and `size` are the sums of the sizes of the coefficients so far, before
+   and after the fold. No value is NaN where the bounds are finite, since these are above all values. */
+INLINE int walk_vectors(const int vecs, const int relu, const FL(fl_line_layer) *l, FL(fl_line) *line, size_t first)
+{
+    const size_t n = line->n_vertices, stride = l->stride, bit_stride = l->bit_stride;
+    const uint32_t *restrict order = line->order;
+    const real *restrict steps = line->steps, *restrict spreads = line->spreads;
+    const vec zero = v_set1(0), up = v_set1(1 + (real)0x1p-20), walk_gamma = v_set1(line->walk_gamma);
+    vec d[WALK_VECS], error[WALK_VECS], margin[WALK_VECS], slopes[WALK_VECS], next_error[WALK_VECS];
+    vec z[WALK_VECS], slope[WALK_VECS], length[WALK_VECS], size[WALK_VECS], sure[WALK_VECS];
+    uint32_t active = 0, has_bit = 0, all_sure = ~(uint32_t)0 >> (32 - vecs * LANES);
     real *rows = line->rows + first;
-    uint8_t *bits = line->bits + first / LANES;
-    vec z = v_load(rows) + bias, slope = v_load(rows + stride), length = v_size(z) + v_size(slope);
-    vmask positive = v_positive(z);
-    uint32_t active = v_bits(positive);
-    sure &= v_bits(v_positive(v_size(z) - margin));
-    bits[0] = bits[bit_stride] = (uint8_t)active;
-    const vec a = v_select(positive, z, slopes * z), a_slope = v_select(positive, slope, slopes * slope);
-    const vec next_error = v_select(positive, v_set1(1), v_size(slopes)) * error;
-    vec size = v_size(a) + v_size(a_slope);
-    v_store(rows, a);
-    v_store(rows + stride, a_slope);
+    uint8_t *bits = line->bits + first / 8;
+
+    UNROLL for (int v = 0; v < vecs; v++) {
+        const size_t at = first + (size_t)v * LANES;
+        const vec sum = v_load(line->sizes + at), bias = v_load(l->bias + at);
+        slopes[v] = v_load(l->slopes + at);
+        d[v] = (sum + v_size(bias)) * up;
+        const vec bound = v_fma(v_load(line->errors + at), up,
+                                v_fma(v_set1(line->gamma), d[v], v_set1((real)0x1p-1022)));
+        if (v_bits(v_positive(v_set1((real)0x1p1000) - bound)) != (1u << LANES) - 1) return 0;
+        /* Where nothing was added to the bias, the sum is the bias. */
+        const vmask moves = v_positive(sum);
+        const vec guard = v_select(moves, v_load(l->guard + at), v_set1(-(real)INFINITY));
+        error[v] = v_select(moves, bound, zero);
+        margin[v] = v_fma(walk_gamma, d[v], error[v]) + guard;
+        has_bit |= v_bits(v_positive(guard + v_set1(1))) << (v * LANES);
+
+        z[v] = v_load(rows + v * LANES) + bias;
+        slope[v] = v_load(rows + stride + v * LANES);
+        length[v] = v_size(z[v]) + v_size(slope[v]);
+        sure[v] = v_size(z[v]) - margin[v];
+        const vmask positive = v_positive(z[v]);
+        const vec a = fold_turn(relu, positive, z[v], slopes[v]), turn = fold_turn(relu, positive, slope[v], slopes[v]);
+        next_error[v] = v_select(positive, v_set1(1), v_size(slopes[v])) * error[v];
+        size[v] = v_size(a) + v_size(turn);
+        v_store(rows + v * LANES, a);
+        v_store(rows + stride + v * LANES, turn);
+        active |= v_bits(positive) << (v * LANES);
+    }
+    memcpy(bits, &active, (size_t)vecs * LANES / 8);
+    memcpy(bits + bit_stride, &active, (size_t)vecs * LANES / 8);
 
     for (size_t k = 0;; k++) {
-        const vec z_next = v_fma(slope, v_set1(steps[k]), z);
-        positive = v_positive(z_next);
-        sure &= v_bits(v_positive(v_size(z_next) - v_fma(v_set1(spreads[k]), d, margin)));
-        const uint32_t next_active = v_bits(positive), flips = (active ^ next_active) & has_bit;
+        const vec step = v_set1(steps[k]), spread = v_set1(spreads[k]);
+        vec z_next[WALK_VECS];
+        vmask positive[WALK_VECS];
+        uint32_t next_active = 0;
+        UNROLL for (int v = 0; v < vecs; v++) {
+            z_next[v] = v_fma(slope[v], step, z[v]);
+            positive[v] = v_positive(z_next[v]);
+            sure[v] = v_min(sure[v], v_size(z_next[v]) - v_fma(spread, d[v], margin[v]));
+            next_active |= v_bits(positive[v]) << (v * LANES);
+        }
+        const uint32_t flips = (active ^ next_active) & has_bit;
         if (flips) {
-            real lanes[4][LANES];
-            v_store(lanes[0], z);
-            v_store(lanes[1], slope);
-            v_store(lanes[2], error);
-            v_store(lanes[3], walk_gamma * length);
-            list_crossings(line, k, first, flips, lanes);
+            real units[4][WALK_UNITS];
+            UNROLL for (int v = 0; v < vecs; v++) {
+                v_store(units[0] + v * LANES, z[v]);
+                v_store(units[1] + v * LANES, slope[v]);
+                v_store(units[2] + v * LANES, error[v]);
+                v_store(units[3] + v * LANES, walk_gamma * length[v]);
+            }
+            list_crossings(line, k, first, flips, units);
         }
         if (k == n) break;
         real *row = rows + order[k] * stride;
-        const vec turn = v_load(row), next_turn = v_select(positive, turn, slopes * turn);
-        bits[order[k] * bit_stride] = (uint8_t)next_active;
-        v_store(row, next_turn);
-        slope = slope + turn;
-        length = length + v_size(turn);
-        size = size + v_size(next_turn);
+        memcpy(bits + order[k] * bit_stride, &next_active, (size_t)vecs * LANES / 8);
+        UNROLL for (int v = 0; v < vecs; v++) {
+            const vec turn = v_load(row + v * LANES), folded = fold_turn(relu, positive[v], turn, slopes[v]);
+            v_store(row + v * LANES, folded);
+            slope[v] = slope[v] + turn;
+            length[v] = length[v] + v_size(turn);
+            size[v] = size[v] + v_size(folded);
+            z[v] = z_next[v];
+        }
         active = next_active;
-        z = z_next;
     }
-    v_store(line->sizes + first, d);
-    v_store(line->errors + first, error);
-    v_store(line->next_errors + first, next_error);
-    v_store(line->next_sizes + first, v_select(v_positive(size + next_error), size + v_set1((real)FL_LEAST), zero));
-    return sure == all;
+    uint32_t sure_bits = 0;
+    UNROLL for (int v = 0; v < vecs; v++) {
+        const size_t at = first + (size_t)v * LANES;
+        sure_bits |= v_bits(v_positive(sure[v])) << (v * LANES);
+        v_store(line->next_errors + at, next_error[v]);
+        v_store(line->next_sizes + at,
+                v_select(v_positive(size[v] + next_error[v]), size[v] + v_set1((real)FL_LEAST), zero));
+    }
+    return sure_bits == all_sure;
+}
+
+INLINE int walk_layer(const int relu, const FL(fl_line_layer) *l, FL(fl_line) *line)
+{
+    const size_t n_vecs = l->stride / LANES;
+    size_t n_tiles = fl_tile_count(n_vecs, WALK_VECS);
+    for (size_t v = 0; n_tiles; n_tiles--) {
+        const size_t vecs = fl_tile_rows(n_vecs - v, n_tiles);
+        int sure = 0;
+        switch (vecs) {
+#define VECS(vecs) case vecs: sure = walk_vectors(vecs, relu, l, line, v * LANES); break;
+#if defined(FL_SIMD_AVX512)
+        VECS(1)
+        VECS(2)
+        VECS(3)
+#endif
+        VECS(WALK_VECS)
+#undef VECS
+        }
+        if (!sure) return 0;
+        v += vecs;
+    }
+    return 1;
 }
 
 static int walk(const FL(fl_line_layer) *l, FL(fl_line) *line)
 {
     line->n_crossings = 0;
-    for (size_t first = 0; first < l->stride; first += LANES)
-        if (!walk_vector(l, line, first)) return 0;
-    return 1;
+    return l->all_relu ? walk_layer(1, l, line) : walk_layer(0, l, line);
 }
 
 static int place(FL(fl_line) *line)
@@ -184,19 +261,39 @@ static int place(FL(fl_line) *line)
     int sure = 1;
     for (size_t i = 0; i < line->n_crossings; i++) {
         const real steepness = slopes[i] < 0 ? -slopes[i] : slopes[i];
+        const real spread = (errors[i] + roundings[i]) / (steepness - roundings[i]);
         t[i] = begins[i] - values[i] / slopes[i];
-        spreads[i] = (errors[i] + roundings[i]) / (steepness - roundings[i]) * (1 + (real)0x1p-20) + 4 * REAL_UNIT_ROUNDOFF;
+        spreads[i] = spread * (1 + (real)0x1p-20) + 4 * REAL_UNIT_ROUNDOFF;
         sure &= steepness > 2 * roundings[i];
     }
     return sure;
 }
 
+static void accumulate(size_t n_rows, const uint32_t *order, const real *restrict rows, size_t stride,
+                       const real *restrict limits, real *restrict total, size_t n, double *restrict totals,
+                       uint8_t *restrict large)
+{
+    for (size_t i = 0; i < n_rows; i++, totals += n) {
+        const real *row = rows + order[i] * stride;
+        const vec limit = v_set1(limits[order[i]]);
+        uint32_t any = 0;
+        for (size_t j = 0; j < stride; j += LANES) {
+            const vec turn = v_load(row + j);
+            v_store(total + j, v_load(total + j) + turn);
+            any |= v_bits(v_positive(v_size(turn) - limit));
+        }
+        for (size_t j = 0; j < n; j++) totals[j] = (double)total[j];
+        large[i] = any != 0;
+    }
+}
+
 static const FL(fl_line_kernels) line_kernels = {
-    .lanes = LANES,
+    .list = list,
     .push = push,
     .scale = scale,
     .walk = walk,
     .place = place,
+    .accumulate = accumulate,
 };
 
 #endif

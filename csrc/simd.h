@@ -7,6 +7,7 @@
    v_fma(a, b, c)       a * b + c: one rounding, except in the baseline, which has two
    v_positive(z)        z > 0, false for NaN
    v_size(z)            |z|
+   v_min(a, b)          the smaller, where neither is NaN
    v_relu(z)            z, but 0 where z < 0; NaN and -0 stay
    v_select(m, a, b)    a where m holds, else b
    v_zip_lo, v_zip_hi   the lower, upper half of a0 b0 a1 b1 ...
@@ -47,6 +48,7 @@ INLINE vec v_set1(real a) { return a; }
 INLINE vec v_fma(vec a, vec b, vec c) { return a * b + c; }
 INLINE vmask v_positive(vec z) { return z > 0; }
 INLINE vec v_size(vec z) { return z < 0 ? -z : z; }
+INLINE vec v_min(vec a, vec b) { return a < b ? a : b; }
 INLINE vec v_select(vmask m, vec a, vec b) { return m ? a : b; }
 INLINE uint32_t v_bits(vmask m) { return (uint32_t)m; }
 
@@ -112,6 +114,7 @@ INLINE void v_store(real *p, vec a) { V(storeu)(p, a); }
 INLINE vec v_set1(real a) { return V(set1)(a); }
 INLINE vec v_fma(vec a, vec b, vec c) { return V(fmadd)(a, b, c); }
 INLINE vec v_size(vec z) { return V(abs)(z); }
+INLINE vec v_min(vec a, vec b) { return V(min)(a, b); }
 INLINE vec v_relu(vec z) { return V(max)(V(setzero)(), z); }
 INLINE vec v_select(vmask m, vec a, vec b) { return V(mask_blend)(m, b, a); }
 INLINE vec v_zip_lo(vec a, vec b) { return V(permutex2var)(a, V_ZIP_LO, b); }
@@ -159,6 +162,7 @@ INLINE vec v_set1(real a) { return V(set1)(a); }
 INLINE vec v_fma(vec a, vec b, vec c) { return V(fmadd)(a, b, c); }
 INLINE vmask v_positive(vec z) { return V(cmp)(z, V(setzero)(), _CMP_GT_OQ); }
 INLINE vec v_size(vec z) { return V(andnot)(v_set1(-(real)0), z); }
+INLINE vec v_min(vec a, vec b) { return V(min)(a, b); }
 INLINE vec v_relu(vec z) { return V(max)(V(setzero)(), z); }
 INLINE vec v_select(vmask m, vec a, vec b) { return V(blendv)(b, a, m); }
 INLINE vec v_zip_lo(vec a, vec b) { return V_CAST_LANES(V(unpacklo)(a, b), V(unpackhi)(a, b), 0x20); }
@@ -200,6 +204,7 @@ INLINE void v_store(real *p, vec a) { V(st1)(p, a); }
 INLINE vec v_fma(vec a, vec b, vec c) { return V(fma)(c, a, b); }
 INLINE vmask v_positive(vec z) { return V(cgtz)(z); }
 INLINE vec v_size(vec z) { return V(abs)(z); }
+INLINE vec v_min(vec a, vec b) { return V(min)(a, b); }
 INLINE vec v_select(vmask m, vec a, vec b) { return V(bsl)(m, a, b); }
 INLINE vec v_zip_lo(vec a, vec b) { return V(zip1)(a, b); }
 INLINE vec v_zip_hi(vec a, vec b) { return V(zip2)(a, b); }
@@ -228,6 +233,7 @@ INLINE vec v_set1(real a) { return a - (vec){0}; }
 INLINE vec v_fma(vec a, vec b, vec c) { return a * b + c; }
 INLINE vmask v_positive(vec z) { return z > (vec){0}; }
 INLINE vec v_size(vec z) { return (vec)(~(vmask)v_set1(-(real)0) & (vmask)z); }
+INLINE vec v_min(vec a, vec b) { return (vec)(((a < b) & (vmask)a) | (~(a < b) & (vmask)b)); }
 INLINE vec v_relu(vec z) { return (vec)(~(z < (vec){0}) & (vmask)z); }
 INLINE vec v_select(vmask m, vec a, vec b) { return (vec)((m & (vmask)a) | (~m & (vmask)b)); }
 INLINE uint32_t v_bits(vmask m)
