@@ -444,7 +444,7 @@ static outcome report(const struct FL(fl_sweep) *sweep, const real *rows, size_t
     for (size_t k = 0; k < n; k++) {
         const vertex *v = sweep->vertices + order[k];
         r->t[at + k] = (double)sweep->t[0][k + 1];
-        r->t_error[at + k] = (double)sweep->spreads[0][k] + 0x1p-52;
+        r->t_error[at + k] = (double)sweep->spreads[0][k] + (sizeof(real) > sizeof(double) ? 0x1p-53 : 0);
         r->neuron[at + k] = (int32_t)sweep->layers[v->layer].neurons[v->unit];
         if (r->is_knot[at + k] && size_of(sweep->jumps[order[k]]) > (real)FL_LEAST) continue;
         const int is_knot = changes(sweep, order[k], rows + order[k] * outputs->stride, n_out);

@@ -194,10 +194,10 @@ def breakpoints(net, low, high):
         raise TypeError(f"net is {type(net).__name__}; wanted a Network")
     if net.n_in != 1:
         raise ValueError(f"net has {net.n_in} inputs; wanted 1 (knots takes segments of any network)")
-    found = knots(net, [low], [high])
     low, high = float(low), float(high)
-    if not low < high:
+    if low >= high:
         raise ValueError(f"low is {low}, high is {high}; wanted low < high")
+    found = knots(net, [low], [high])
     t = found.t[found.is_knot]
     x = np.unique(np.concatenate([[low], np.clip(low * (1 - t) + high * t, low, high), [high]]))
     y = net._in_float64()(x[:, None])
@@ -278,7 +278,7 @@ class _Table:
         self.first_slope[self.n_segments] = first_slope
         self.counts[self.n_segments] = len(rows)
         for i, (t, neuron, slope, is_knot, tied) in enumerate(rows, self.n_rows):
-            row = {"t": t, "t_error": np.spacing(abs(t)) / 2, "neuron": neuron}
+            row = {"t": t, "t_error": math.ulp(t) / 2, "neuron": neuron}
             for name, value in (row | {"slope_after": slope, "is_knot": is_knot}).items():
                 self.rows[name][i] = value
             if tied:
@@ -327,23 +327,31 @@ def _crossings(net, line):
     chain = cells.ExactChain(net, line)
     pieces = list(cells.iter_cells(chain))
     denominator = math.lcm(*(w for _, cell, _ in pieces for _, w in cell.vertices))
-    one = 2**-chain.exponent  # integers are divided with one rounding
+    one = 2**-chain.exponent
 
     def left(piece):
         return min(u * (denominator // w) for u, w in piece[1].vertices)
 
     def slope(piece):
-        return [m / one for m in piece[2][:, 0]]
+        return [_quotient(m, one) for m in piece[2][:, 0]]
 
     pieces.sort(key=left)
     rows = []
     for piece, following in zip(pieces, pieces[1:]):
         is_knot = bool((piece[2][:, 0] != following[2][:, 0]).any())
-        t, after, tied = left(following) / denominator, slope(following), False
+        t, after, tied = _quotient(left(following), denominator), slope(following), False
         for neuron in np.flatnonzero(np.array(piece[0]) != np.array(following[0])):
             rows.append((t, int(neuron), after, is_knot, tied))
             tied = True
     return slope(pieces[0]), rows
+
+
+def _quotient(a, b):
+    """a / b of integers with one rounding; infinite beyond the range of floats."""
+    try:
+        return a / b
+    except OverflowError:
+        return math.copysign(math.inf, a)
 
 
 def _joined(tables):
