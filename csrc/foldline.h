@@ -90,9 +90,11 @@ typedef struct {
     int32_t *neuron;              /* (room,): the bit that flips */
     double *slope_after;          /* (room, n_out): derivative on the next piece */
     uint8_t *is_knot;             /* (room,): whether the derivative changes */
+    int (*interrupted)(void *);   /* called with `context` after some time, every now and then; what is not 0 */
+    void *context;                /* ends the call */
     size_t n_done, n_rows;        /* set: segments done, and rows */
     int undecided;                /* set: rounding leaves the next segment open; where not, and segments are left,
-                                     there is no room for the next */
+                                     there is no room for the next, or the call was interrupted */
 } fl_knots_request;
 
 /* The sweep in double, and in long double, many times slower, for what that leaves open. A sweep serves

@@ -67,6 +67,7 @@ struct FL(fl_sweep) {
     real *bounds[2];           /* [2][widest], S and e of activations, and the like of sums */
     real *path[2];             /* [widest] */
     real *total;               /* [widest] */
+    size_t work;               /* multiply-adds since the caller was last asked whether to go on */
     void *memory;
 
     size_t room;               /* for so many vertices */
@@ -85,7 +86,10 @@ struct FL(fl_sweep) {
     void *scratch;
 };
 
-typedef enum { SURE, UNSURE, NO_ROOM } outcome;
+typedef enum { SURE, UNSURE, NO_ROOM, INTERRUPTED } outcome;
+
+/* Some hundredths of a second of these, or in long double some tenths, lie between two such questions. */
+#define PATIENCE 200000000
 
 static size_t round_up(size_t n, size_t step) { return (n + step - 1) / step * step; }
 static real size_of(real a) { return a < 0 ? -a : a; }
@@ -321,8 +325,8 @@ static outcome add_vertices(struct FL(fl_sweep) *sweep, size_t index, FL(fl_line
 
 /* The rows of the sums of layer `index`: of the start, the direction, and the vertices that the layer below
    has folded, `n_folded`, as products, the others as multiples. */
-static void add_up(const struct FL(fl_sweep) *sweep, size_t index, size_t n_folded, size_t n, const uint8_t *bits,
-                   const real *below, size_t stride_below, size_t n_units, real *sums)
+static outcome add_up(struct FL(fl_sweep) *sweep, size_t index, size_t n_folded, size_t n, const uint8_t *bits,
+                      const real *below, size_t stride_below, size_t n_units, real *sums, const fl_knots_request *r)
 {
     const FL(fl_line_kernels) *kernels = sweep->kernels;
     const FL(fl_line_layer) *layer = &sweep->layers[index].line;
@@ -341,20 +345,25 @@ static void add_up(const struct FL(fl_sweep) *sweep, size_t index, size_t n_fold
         if (index) n_units = kernels->list(&sweep->layers[index - 1].line, bits, n_here, folded + i, sweep->units);
         kernels->push(n_here, folded + i, below, stride_below, sweep->units, n_units, layer->columns, layer->stride,
                       sums);
+        sweep->work += n_here * n_units * layer->stride;
+        if (sweep->work > PATIENCE) {
+            sweep->work = 0;
+            if (r->interrupted(r->context)) return INTERRUPTED;
+        }
     }
     kernels->scale(n - n_folded, sweep->jumps + 2 + n_folded, sweep->columns, layer->columns, layer->stride,
                    sums + (2 + n_folded) * layer->stride);
+    return SURE;
 }
 
 /* From the inputs to the slopes of the outputs, whose rows are in *rows on return. */
-static outcome follow(struct FL(fl_sweep) *sweep, const double *start, const double *stop, size_t *n_vertices,
-                      const real **rows)
+static outcome follow(struct FL(fl_sweep) *sweep, const fl_knots_request *r, size_t *n_vertices, const real **rows)
 {
     static const uint32_t both[2] = {0, 1};
     size_t n = 0, n_folded = 0, stride_below = sweep->in_stride;
     uint8_t *bits = sweep->bits, *bits_below = NULL;
     int turn = 0;
-    enter(sweep, start, stop);
+    enter(sweep, r->starts + r->n_done * sweep->n_in, r->stops + r->n_done * sweep->n_in);
     sweep->t[0][0] = sweep->spreads[0][0] = 0;
     sweep->t[0][1] = sweep->steps[0] = 1;
     for (size_t i = 0;; i++, turn = !turn) {
@@ -365,7 +374,8 @@ static outcome follow(struct FL(fl_sweep) *sweep, const double *start, const dou
         if (i + 1 < sweep->n_layers)
             sweep->kernels->push(2, both, activations, stride_below, sweep->units, n_units, layer->magnitudes, stride,
                                  bounds);
-        add_up(sweep, i, n_folded, n, bits_below, sweep->rows[turn], stride_below, n_units, sums);
+        outcome found = add_up(sweep, i, n_folded, n, bits_below, sweep->rows[turn], stride_below, n_units, sums, r);
+        if (found != SURE) return found;
         *rows = sums;
         *n_vertices = n;
         if (i + 1 == sweep->n_layers) return SURE;
@@ -376,7 +386,7 @@ static outcome follow(struct FL(fl_sweep) *sweep, const double *start, const dou
                             .errors = bounds + stride, .next_sizes = activations, .next_errors = activations + stride,
                             .bits = bits, .crossings = sweep->crossings, .room = sweep->room};
         if (!sweep->kernels->walk(layer, &line)) return UNSURE;
-        const outcome found = add_vertices(sweep, i, &line);
+        found = add_vertices(sweep, i, &line);
         if (found != SURE) return found;
         n_folded = n;
         n += line.n_crossings;
@@ -459,15 +469,14 @@ static fl_status run(struct FL(fl_sweep) *sweep, fl_knots_request *r)
     r->n_done = r->n_rows = 0;
     r->undecided = 0;
     while (r->n_done < r->n_segments) {
-        const double *start = r->starts + r->n_done * sweep->n_in, *stop = r->stops + r->n_done * sweep->n_in;
         const real *rows;
         size_t n;
-        outcome found = follow(sweep, start, stop, &n, &rows);
+        outcome found = follow(sweep, r, &n, &rows);
         if (found == NO_ROOM) {
             if (make_room(sweep, 2 * sweep->room)) return FL_NO_MEMORY;
             continue;
         }
-        if (found == SURE && r->n_rows + n > r->room) return FL_OK;
+        if (found == INTERRUPTED || (found == SURE && r->n_rows + n > r->room)) return FL_OK;
         if (found == SURE) found = report(sweep, rows, n, r);
         if (found != SURE) {
             r->undecided = 1;

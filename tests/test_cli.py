@@ -333,7 +333,7 @@ def test_knots_says_how_ties_were_decided_and_that_there_are_none(capsys, tmp_pa
     path = tmp_path / "cancel.npz"
     fl.Network([([[1.0], [-1.0]], None), ([[1.0, -1.0]], None)]).save(path)
     assert run("knots", path, "--start=-1", "--stop=1") == 0
-    assert "Knots(2 crossings, 0 knots), proved in rationals.\nThe slope begins as 2." in capsys.readouterr().out
+    assert "(2 crossings, 0 knots), proved in rationals.\nThe slope begins as 2." in capsys.readouterr().out
     assert run("knots", path, "--start", 1, "--stop", 2) == 0
     said = "Knots(0 crossings, 0 knots), proved in float64.\nThe slope begins as 1.\n"
     assert capsys.readouterr().out == said

@@ -74,6 +74,8 @@ cdef extern from "foldline.h" nogil:
         int32_t *neuron
         double *slope_after
         uint8_t *is_knot
+        int (*interrupted)(void *) noexcept nogil
+        void *context
         size_t n_done
         size_t n_rows
         int undecided
@@ -258,6 +260,15 @@ cdef class Core:
         return n_operations
 
 
+cdef int interrupted(void *stop) noexcept with gil:
+    """Whether the list `stop` has an item; it gets the exception of a signal, such as Ctrl-C."""
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        (<list>stop).append(error)
+    return len(<list>stop) > 0
+
+
 cdef class Sweep:
     """A float64 network in the C core, for lines: in double, or `wide`. For one thread at a time."""
 
@@ -292,8 +303,8 @@ cdef class Sweep:
         fl_sweep_free_f64(self.f64)
         fl_sweep_free_wide(self.wide)
 
-    def knots(self, starts, stops, row_counts, first_slope, rows, size_t first_row):
-        """Sweep along segments; `rows` is a dict of arrays, filled from `first_row` on.
+    def knots(self, starts, stops, row_counts, first_slope, rows, size_t first_row, list stop not None):
+        """Sweep along segments, until `stop` has an item; `rows` is a dict of arrays, filled from `first_row` on.
 
         Returns how many segments are done, how many rows that made, and whether rounding leaves the next
         segment open. The arrays of segments are contiguous.
@@ -311,12 +322,16 @@ cdef class Sweep:
         request.neuron = <int32_t *>address(rows["neuron"]) + first_row
         request.slope_after = <double *>address(rows["slope_after"]) + first_row * <size_t>first_slope.shape[1]
         request.is_knot = <uint8_t *>address(rows["is_knot"]) + first_row
+        request.interrupted = interrupted
+        request.context = <void *>stop
         with nogil:
             if self.f64:
                 status = fl_knots_f64(self.f64, &request)
             else:
                 status = fl_knots_wide(self.wide, &request)
         check(status)
+        if stop and isinstance(stop[0], BaseException):
+            raise stop[0]
         return request.n_done, request.n_rows, bool(request.undecided)
 
 

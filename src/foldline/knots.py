@@ -252,12 +252,12 @@ class _Table:
         for array in self.rows.values():
             array.resize((n_rows, *array.shape[1:]), refcheck=False)
 
-    def sweep(self, sweep, starts, stops, how):
-        """Add segments by a sweep; returns whether the next one is undecided."""
-        while len(starts):
+    def sweep(self, sweep, starts, stops, how, stop):
+        """Add segments by a sweep, until `stop` has an item; returns whether the next one is undecided."""
+        while len(starts) and not stop:
             here = slice(self.n_segments, self.n_segments + len(starts))
             n_done, n_rows, undecided = sweep.knots(
-                starts, stops, self.counts[here], self.first_slope[here], self.rows, self.n_rows
+                starts, stops, self.counts[here], self.first_slope[here], self.rows, self.n_rows, stop
             )
             self.n_segments += n_done
             self.n_rows += n_rows
@@ -265,7 +265,7 @@ class _Table:
             if undecided:
                 return True
             starts, stops = starts[n_done:], stops[n_done:]
-            if len(starts):
+            if len(starts) and not stop:
                 self.resize(2 * len(self.rows["t"]))
         return False
 
@@ -303,7 +303,7 @@ def _knots_of_part(stop, net, starts, stops, extend):
             for name, sweep in sweeps:
                 part = slice(table.n_segments, table.n_segments + (step if n else 1))
                 n = 0
-                if not table.sweep(sweep, starts[part], stops[part], name):
+                if not table.sweep(sweep, starts[part], stops[part], name, stop):
                     break
             else:
                 n = 1
@@ -351,7 +351,7 @@ def _quotient(a, b):
     try:
         return a / b
     except OverflowError:
-        return math.copysign(math.inf, a)
+        return math.inf if a > 0 else -math.inf
 
 
 def _joined(tables):
