@@ -85,6 +85,40 @@ FL_DECLARE(float, _f32)
 FL_DECLARE(double, _f64)
 #undef FL_DECLARE
 
+/* Where segments cross the folds of a network: what to do, and where to put it. A row is a crossing; rows
+   are in order of segment and t. */
+typedef struct {
+    const double *starts, *stops; /* (n_segments, n_in), contiguous, finite */
+    size_t n_segments;
+    size_t room;                  /* for so many rows */
+    int64_t *row_counts;          /* (n_segments,): of rows */
+    double *first_slope;          /* (n_segments, n_out): derivative by t of the outputs on the first piece */
+    double *t, *t_error;          /* (room,): the crossing is within t_error of t */
+    int32_t *neuron;              /* (room,): the bit that flips */
+    double *slope_after;          /* (room, n_out): derivative on the next piece */
+    uint8_t *is_knot;             /* (room,): whether the derivative changes */
+    int (*interrupted)(void *);   /* called with `context` after some time, every now and then; what is not 0 */
+    void *context;                /* ends the call */
+    size_t n_done, n_rows;        /* set: segments done, and rows */
+    int undecided;                /* set: rounding leaves the next segment open; where not, and segments are left,
+                                     there is no room for the next, or the call was interrupted */
+} fl_knots_request;
+
+/* The sweep in double, and in long double, many times slower, for what that leaves open. A sweep serves
+   one thread at a time; its arguments are those of fl_network_new. All that is reported is proved, for real
+   arithmetic, but the slopes, which are rounded. */
+#define FL_DECLARE(T)                                                                                       \
+    typedef struct fl_sweep##T fl_sweep##T;                                                                 \
+    fl_status fl_sweep_new##T(size_t n_layers, const size_t *widths, const double *const *weights,          \
+                              const double *const *biases, const double *const *slopes, const char *isa,    \
+                              fl_sweep##T **sweep);                                                         \
+    void fl_sweep_free##T(fl_sweep##T *sweep);                                                              \
+    fl_status fl_knots##T(fl_sweep##T *sweep, fl_knots_request *request);
+
+FL_DECLARE(_f64)
+FL_DECLARE(_wide)
+#undef FL_DECLARE
+
 /* A multiset of patterns: exact for up to 128 neurons; beyond that by a 128-bit hash of the row,
    where two of n patterns collide with probability below n^2 / 2^129. */
 typedef struct fl_pattern_set fl_pattern_set;

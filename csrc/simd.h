@@ -6,6 +6,7 @@
    v_load v_store v_set1
    v_fma(a, b, c)       a * b + c: one rounding, except in the baseline, which has two
    v_positive(z)        z > 0, false for NaN
+   v_size(z)            |z|
    v_relu(z)            z, but 0 where z < 0; NaN and -0 stay
    v_select(m, a, b)    a where m holds, else b
    v_min v_max          b where a or b is NaN
@@ -40,7 +41,24 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-#if defined(FL_SIMD_AVX512)
+#if FL_REAL_BITS == 80
+/* One lane, and of the vocabulary what lines.h needs. */
+#define LANES 1
+#define TILE_VECS 1
+#define MAP_ROWS 1
+typedef real vec;
+typedef int vmask;
+INLINE vec v_load(const real *p) { return *p; }
+INLINE void v_store(real *p, vec a) { *p = a; }
+INLINE vec v_set1(real a) { return a; }
+INLINE vec v_fma(vec a, vec b, vec c) { return a * b + c; }
+INLINE vmask v_positive(vec z) { return z > 0; }
+INLINE vec v_size(vec z) { return z < 0 ? -z : z; }
+INLINE vec v_min(vec a, vec b) { return a < b ? a : b; }
+INLINE vec v_select(vmask m, vec a, vec b) { return m ? a : b; }
+INLINE uint32_t v_bits(vmask m) { return (uint32_t)m; }
+
+#elif defined(FL_SIMD_AVX512)
 #include <immintrin.h>
 #define TILE_ROWS 6
 #define TILE_VECS 4
@@ -103,6 +121,7 @@ INLINE vec v_load(const real *p) { return V(loadu)(p); }
 INLINE void v_store(real *p, vec a) { V(storeu)(p, a); }
 INLINE vec v_set1(real a) { return V(set1)(a); }
 INLINE vec v_fma(vec a, vec b, vec c) { return V(fmadd)(a, b, c); }
+INLINE vec v_size(vec z) { return V(abs)(z); }
 INLINE vec v_relu(vec z) { return V(max)(V(setzero)(), z); }
 INLINE vec v_select(vmask m, vec a, vec b) { return V(mask_blend)(m, b, a); }
 INLINE vec v_min(vec a, vec b) { return V(min)(a, b); }
@@ -177,6 +196,7 @@ INLINE vec v_set1(real a) { return V(set1)(a); }
 INLINE vec v_fma(vec a, vec b, vec c) { return V(fmadd)(a, b, c); }
 INLINE vmask v_positive(vec z) { return V(cmp)(z, V(setzero)(), _CMP_GT_OQ); }
 INLINE vmask v_at_most(vec a, vec b) { return V(cmp)(a, b, _CMP_LE_OQ); }
+INLINE vec v_size(vec z) { return V(andnot)(v_set1(-(real)0), z); }
 INLINE vec v_relu(vec z) { return V(max)(V(setzero)(), z); }
 INLINE vec v_select(vmask m, vec a, vec b) { return V(blendv)(b, a, m); }
 INLINE vec v_min(vec a, vec b) { return V(min)(a, b); }
@@ -244,6 +264,7 @@ INLINE void v_store(real *p, vec a) { V(st1)(p, a); }
 INLINE vec v_fma(vec a, vec b, vec c) { return V(fma)(c, a, b); }
 INLINE vmask v_positive(vec z) { return V(cgtz)(z); }
 INLINE vmask v_at_most(vec a, vec b) { return V(cle)(a, b); }
+INLINE vec v_size(vec z) { return V(abs)(z); }
 INLINE vec v_select(vmask m, vec a, vec b) { return V(bsl)(m, a, b); }
 INLINE vec v_min(vec a, vec b) { return v_select(V(clt)(a, b), a, b); }
 INLINE vec v_max(vec a, vec b) { return v_select(V(cgt)(a, b), a, b); }
@@ -273,6 +294,7 @@ INLINE void v_store(real *p, vec a) { memcpy(p, &a, sizeof a); }
 INLINE vec v_set1(real a) { return a - (vec){0}; }
 INLINE vec v_fma(vec a, vec b, vec c) { return a * b + c; }
 INLINE vmask v_positive(vec z) { return z > (vec){0}; }
+INLINE vec v_size(vec z) { return (vec)(~(vmask)v_set1(-(real)0) & (vmask)z); }
 INLINE vec v_relu(vec z) { return (vec)(~(z < (vec){0}) & (vmask)z); }
 INLINE vec v_select(vmask m, vec a, vec b) { return (vec)((m & (vmask)a) | (~m & (vmask)b)); }
 INLINE vec v_min(vec a, vec b) { return v_select(a < b, a, b); }

@@ -6,7 +6,7 @@ from .domains import Ball, Box, Plane, Polytope, Segment, Space
 from .errors import FormatError, UnsupportedModelError
 from .evaluation import linear_radius, unpack_patterns
 from .formats import from_onnx, from_sklearn, from_torch, load
-from .knots import Knots, knots
+from .knots import Knots, breakpoints, knots
 from .network import Network
 from .regions import Regions, iter_regions, regions
 from .sampling import PatternCount, count_patterns
@@ -26,6 +26,7 @@ __all__ = [
     "Space",
     "UnsupportedModelError",
     "__version__",
+    "breakpoints",
     "count_patterns",
     "count_regions",
     "from_onnx",

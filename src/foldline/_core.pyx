@@ -9,7 +9,7 @@ import os
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.math cimport INFINITY
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
@@ -68,6 +68,36 @@ cdef extern from "foldline.h" nogil:
     fl_status fl_patterns_if_exact_f64(const fl_network_f64 *, const fl_request *, uint8_t *)
     fl_status fl_local_maps_f64(const fl_network_f64 *, const uint8_t *, size_t, double *, double *)
     double fl_multiply_add_f64(const fl_network_f64 *, size_t)
+
+    ctypedef struct fl_knots_request:
+        const double *starts
+        const double *stops
+        size_t n_segments
+        size_t room
+        int64_t *row_counts
+        double *first_slope
+        double *t
+        double *t_error
+        int32_t *neuron
+        double *slope_after
+        uint8_t *is_knot
+        int (*interrupted)(void *) noexcept nogil
+        void *context
+        size_t n_done
+        size_t n_rows
+        int undecided
+
+    ctypedef struct fl_sweep_f64
+    fl_status fl_sweep_new_f64(size_t, const size_t *, const double **, const double **, const double **,
+                               const char *, fl_sweep_f64 **)
+    void fl_sweep_free_f64(fl_sweep_f64 *)
+    fl_status fl_knots_f64(fl_sweep_f64 *, fl_knots_request *)
+
+    ctypedef struct fl_sweep_wide
+    fl_status fl_sweep_new_wide(size_t, const size_t *, const double **, const double **, const double **,
+                                const char *, fl_sweep_wide **)
+    void fl_sweep_free_wide(fl_sweep_wide *)
+    fl_status fl_knots_wide(fl_sweep_wide *, fl_knots_request *)
 
     ctypedef struct fl_pattern_set
     fl_pattern_set *fl_pattern_set_new()
@@ -336,6 +366,81 @@ cdef class Core:
             else:
                 n_operations = fl_multiply_add_f64(self.f64, n_steps)
         return n_operations
+
+
+cdef int interrupted(void *stop) noexcept with gil:
+    """Whether the list `stop` has an item; it gets the exception of a signal, such as Ctrl-C."""
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        (<list>stop).append(error)
+    return len(<list>stop) > 0
+
+
+cdef class Sweep:
+    """A float64 network in the C core, for lines: in double, or `wide`. For one thread at a time."""
+
+    cdef fl_sweep_f64 *f64
+    cdef fl_sweep_wide *wide
+
+    def __init__(self, weights, biases, slopes, bint wide=False):
+        cdef size_t n_layers = len(weights), i
+        cdef size_t *widths = <size_t *>malloc((n_layers + 1) * sizeof(size_t))
+        cdef const double **arrays = <const double **>malloc(3 * n_layers * sizeof(double *))
+        isa = isa_in_use().encode()
+        try:
+            if not widths or not arrays:
+                raise MemoryError("out of memory")
+            widths[0] = weights[0].shape[1]
+            for i in range(n_layers):
+                widths[i + 1] = weights[i].shape[0]
+                arrays[i] = <const double *>address(weights[i])
+                arrays[n_layers + i] = <const double *>address(biases[i])
+                arrays[2 * n_layers + i] = <const double *>address(slopes[i]) if i + 1 < n_layers else NULL
+            if wide:
+                check(fl_sweep_new_wide(n_layers, widths, arrays, arrays + n_layers, arrays + 2 * n_layers, isa,
+                                        &self.wide))
+            else:
+                check(fl_sweep_new_f64(n_layers, widths, arrays, arrays + n_layers, arrays + 2 * n_layers, isa,
+                                       &self.f64))
+        finally:
+            free(widths)
+            free(arrays)
+
+    def __dealloc__(self):
+        fl_sweep_free_f64(self.f64)
+        fl_sweep_free_wide(self.wide)
+
+    def knots(self, starts, stops, row_counts, first_slope, rows, size_t first_row, list stop not None):
+        """Sweep along segments, until `stop` has an item; `rows` is a dict of arrays, filled from `first_row` on.
+
+        Returns how many segments are done, how many rows that made, and whether rounding leaves the next
+        segment open. The arrays of segments are contiguous.
+        """
+        cdef fl_knots_request request
+        cdef fl_status status
+        request.starts = <const double *>address(starts)
+        request.stops = <const double *>address(stops)
+        request.n_segments = len(starts)
+        request.room = len(rows["t"]) - first_row
+        request.row_counts = <int64_t *>address(row_counts)
+        request.first_slope = <double *>address(first_slope)
+        request.t = <double *>address(rows["t"]) + first_row
+        request.t_error = <double *>address(rows["t_error"]) + first_row
+        request.neuron = <int32_t *>address(rows["neuron"]) + first_row
+        request.slope_after = <double *>address(rows["slope_after"]) + first_row * <size_t>first_slope.shape[1]
+        request.is_knot = <uint8_t *>address(rows["is_knot"]) + first_row
+        request.interrupted = interrupted
+        request.context = <void *>stop
+        with nogil:
+            if self.f64:
+                status = fl_knots_f64(self.f64, &request)
+            else:
+                status = fl_knots_wide(self.wide, &request)
+        check(status)
+        if stop and isinstance(stop[0], BaseException):
+            raise stop[0]
+        return request.n_done, request.n_rows, bool(request.undecided)
 
 
 cdef class PatternSet:
