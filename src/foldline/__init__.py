@@ -1,5 +1,6 @@
 """foldline takes continuous piecewise-linear (ReLU) networks apart."""
 
+from .bounds import Bounds, bounds
 from .config import __version__, show_config
 from .domains import Ball, Box, Plane, Polytope, Segment, Space
 from .errors import FormatError, UnsupportedModelError
@@ -12,6 +13,7 @@ from .sampling import PatternCount, count_patterns
 
 __all__ = [
     "Ball",
+    "Bounds",
     "Box",
     "FormatError",
     "Knots",
@@ -25,6 +27,7 @@ __all__ = [
     "Space",
     "UnsupportedModelError",
     "__version__",
+    "bounds",
     "count_patterns",
     "count_regions",
     "from_onnx",
