@@ -1,5 +1,6 @@
 """foldline takes continuous piecewise-linear (ReLU) networks apart."""
 
+from .bounds import Bounds, bounds
 from .config import __version__, show_config
 from .counting import RegionCount, count_regions
 from .domains import Ball, Box, Plane, Polytope, Segment, Space
@@ -13,6 +14,7 @@ from .sampling import PatternCount, count_patterns
 
 __all__ = [
     "Ball",
+    "Bounds",
     "Box",
     "FormatError",
     "Knots",
@@ -26,6 +28,7 @@ __all__ = [
     "Space",
     "UnsupportedModelError",
     "__version__",
+    "bounds",
     "breakpoints",
     "count_patterns",
     "count_regions",
