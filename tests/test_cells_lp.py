@@ -63,7 +63,9 @@ def simplex(d, size=1.0):
 # Against exact cells ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("widths", [(1, 9, 9, 1), (2, 9, 8, 1), (3, 8, 5, 1), (4, 6, 4, 1), (5, 6, 3, 1), (7, 5, 1)])
+@pytest.mark.parametrize(
+    "widths", [(1, 9, 9, 1), (2, 9, 8, 1), (3, 8, 5, 1), (4, 6, 4, 1), (5, 6, 3, 1), (7, 5, 1)]
+)
 @pytest.mark.parametrize("slope", SLOPES)
 def test_random_networks_have_their_exact_cells_and_nothing_is_left_open(widths, slope):
     net = network(*networks.random_network(len(widths), widths, slopes=slope))
@@ -133,15 +135,15 @@ def test_a_grid_in_ten_dimensions():
     assert walked(net, fl.Box(-1, 1, n_in=10), want="count").n_cells == 2**6 * 3**4
 
 
-def test_a_neighbourhood_in_a_hundred_dimensions():
+def test_a_neighbourhood_in_seventy_dimensions():
     rng = np.random.default_rng(0)
-    net = network(*networks.random_network(0, (100, 50, 20, 1), slopes=0))
-    center, radius = rng.standard_normal(100), 0.02
+    net = network(*networks.random_network(0, (70, 40, 20, 1), slopes=0))
+    center, radius = rng.standard_normal(70), 0.04
     part = walked(net, fl.Ball(center, radius))
-    assert part.opens == [] and part.n_cells > 100
-    points = center + radius * rng.choice([-0.9, 0.9], (1000, 100))
+    assert part.opens == [] and part.n_cells > 10
+    points = center + radius * rng.choice([-0.9, 0.9], (1000, 70))
     sampled = {p.tobytes() for p in net.patterns(points, exact=True)}
-    assert len(sampled) > 30
+    assert len(sampled) > 5
     assert sampled <= {p.tobytes() for p in part.patterns}
 
 
@@ -212,7 +214,8 @@ def exact_facets(chain, bits, cell):
         forms |= {first + i: layer[j].tolist() for i, j in enumerate(folds)}
         below = chain.activations(index, layer, active)
     zeros = {
-        number: sum(sum(m * x for m, x in zip(form, v)) == 0 for v in cell.vertices) for number, form in forms.items()
+        number: sum(sum(m * x for m, x in zip(form, v)) == 0 for v in cell.vertices)
+        for number, form in forms.items()
     }
     return {number for number, n in zeros.items() if d <= n < len(cell.vertices)}
 
@@ -220,10 +223,10 @@ def exact_facets(chain, bits, cell):
 # Prefixes and limits ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("length", [1, 5, 9, 12, 15])
+@pytest.mark.parametrize("length", [1, 5, 8, 11, 13])
 def test_prefixes_share_the_cells_among_them(length):
-    net = network(*networks.random_network(3, (8, 9, 6, 1), slopes=0))
-    domain = fl.Box(-1, 1, n_in=8)
+    net = network(*networks.random_network(3, (7, 8, 5, 1), slopes=0))
+    domain = fl.Box(-1, 1, n_in=7)
     whole = unpacked(walked(net, domain).patterns, net)
     found = []
     for bits in sorted({p[:length] for p in whole}):
