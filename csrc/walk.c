@@ -225,7 +225,7 @@ static int both_parts_exist(fl_walk *w, const fl_cell *cell, const fl_forms *for
     int sure = 1;
     w->geometry->points_of_parts(w, cell, forms, at, points, points + d);
     for (int side = 0; side < 2 && sure; side++) {
-        push_cut(w, forms, at, side ? 1 : -1, 0);
+        fl_push_cut(w, forms, at, side ? 1 : -1, 0);
         sure = w->cells->kernels->all_positive(d, &w->cuts, points + side * d);
         w->cuts.n--;
     }
