@@ -160,6 +160,7 @@ typedef struct {
 
 /* A row a cell, in the order of their patterns read as words, inactive before active. */
 typedef struct {
+    int only_patterns;           /* set by the caller: nothing else is wanted */
     size_t n, n_vertices, n_facets, capacity, vertex_capacity, facet_capacity, d, n_bytes;
     uint8_t *patterns;           /* [n][n_bytes] */
     double *points;              /* [n][d]: inside, proved */

@@ -52,6 +52,24 @@ static fl_status leave_open(fl_walk *w, size_t n, int tie)
     return fl_cell_opens_add(w->opens, bits, n, tie);
 }
 
+static fl_status add_row(fl_walk *w, const fl_cell *cell, const double *point)
+{
+    size_t n_vertices = 0, n_facets = 0;
+    const double *vertices = NULL;
+    const uint32_t *facets = NULL;
+    uint8_t *bits = fl_stack_take(&w->stack, w->cells->n_bytes + 1);
+    if (!bits) return FL_NO_MEMORY;
+    write_bits(w, bits);
+    if (!w->rows->only_patterns) w->geometry->describe(w, cell, &n_vertices, &vertices, &n_facets, &facets);
+    return fl_cell_rows_add(w->rows, bits, point, n_vertices, vertices, n_facets, facets, w->cut_bits);
+}
+
+static fl_status found(fl_walk *w, const fl_cell *cell, const double *point)
+{
+    if (++w->stats->n_cells >= w->limits->most_cells) w->stopped = 1;
+    return w->rows ? add_row(w, cell, point) : FL_OK;
+}
+
 static fl_status leaf(fl_walk *w, const fl_cell *cell)
 {
     const fl_cells *cells = w->cells;
@@ -64,19 +82,7 @@ static fl_status leaf(fl_walk *w, const fl_cell *cell)
     if (cells->certify && !cells->kernels->all_positive(cells->d, &w->cuts, point))
         status = fl_leaf_again(w, point, &exists);
     if (status == FL_UNDECIDED) status = leave_open(w, cells->n_neurons, 1);
-    else if (status == FL_OK && exists) {
-        if (++w->stats->n_cells >= w->limits->most_cells) w->stopped = 1;
-        if (w->rows) {
-            size_t n_vertices = 0, n_facets = 0;
-            const double *vertices = NULL;
-            const uint32_t *facets = NULL;
-            uint8_t *bits = fl_stack_take(&w->stack, cells->n_bytes + 1);
-            if (!bits) return FL_NO_MEMORY;
-            write_bits(w, bits);
-            w->geometry->describe(w, cell, &n_vertices, &vertices, &n_facets, &facets);
-            status = fl_cell_rows_add(w->rows, bits, point, n_vertices, vertices, n_facets, facets, w->cut_bits);
-        }
-    }
+    else if (status == FL_OK && exists) status = found(w, cell, point);
     fl_stack_back_to(&w->stack, mark);
     return status;
 }
@@ -232,21 +238,30 @@ static int both_parts_exist(fl_walk *w, const fl_cell *cell, const fl_forms *for
     return sure;
 }
 
-/* Counts the parts of a cell by form `at` where they are leaves that nobody asks about. */
-static fl_status count_two_leaves(fl_walk *w, const fl_cell *cell, const fl_forms *forms, size_t at,
-                                  int *counted)
+static void set_active(uint64_t *active, size_t unit, uint64_t is_active)
 {
+    active[unit / 64] = (active[unit / 64] & ~(UINT64_C(1) << unit % 64)) | is_active << unit % 64;
+}
+
+/* The parts of a cell by form `at`, of a unit of the last layer, where nobody asks for more than patterns. */
+static fl_status find_two_leaves(fl_walk *w, const fl_cell *cell, const fl_forms *forms, size_t at, size_t unit,
+                                 int *exist)
+{
+    const size_t d = w->cells->d;
     const fl_stack_mark mark = fl_stack_here(&w->stack);
-    double *points = fl_stack_take(&w->stack, 2 * w->cells->d * sizeof(double));
+    double *points = fl_stack_take(&w->stack, 2 * d * sizeof(double));
     if (!points) return FL_NO_MEMORY;
-    *counted = !w->cells->certify || both_parts_exist(w, cell, forms, at, points);
-    if (*counted) {
+    *exist = !w->cells->certify || both_parts_exist(w, cell, forms, at, points);
+    fl_status status = FL_OK;
+    if (*exist) {
         w->stats->n_cuts++;
-        w->stats->n_cells += 2;
-        if (w->stats->n_cells >= w->limits->most_cells) w->stopped = 1;
+        for (int side = 0; side < 2 && status == FL_OK; side++) {
+            set_active(w->layers[w->cells->n_hidden - 1].active, unit, (uint64_t)side);
+            status = found(w, NULL, points + (size_t)side * d);
+        }
     }
     fl_stack_back_to(&w->stack, mark);
-    return FL_OK;
+    return status;
 }
 
 static int must_stop(fl_walk *w)
@@ -276,10 +291,11 @@ static fl_status visit_list(fl_walk *w, size_t l, crossing_list *list, const fl_
     if (!rest) return FL_NO_MEMORY;
     for (size_t i = 0; i < n_words; i++) any_left |= rest[i] = i == word ? todo[i] & (todo[i] - 1) : todo[i];
     const int given = bit < w->n_prefix ? prefix_bit(w, bit) : -1;
-    if (!any_left && given < 0 && l + 1 == w->cells->n_hidden && !w->rows && w->geometry->points_of_parts) {
-        int counted;
-        const fl_status status = count_two_leaves(w, cell, &list->forms, at, &counted);
-        if (status || counted) {
+    const int is_brief = !w->rows || w->rows->only_patterns;
+    if (!any_left && given < 0 && l + 1 == w->cells->n_hidden && is_brief && w->geometry->points_of_parts) {
+        int exist;
+        const fl_status status = find_two_leaves(w, cell, &list->forms, at, unit, &exist);
+        if (status || exist) {
             fl_stack_back_to(&w->stack, mark);
             return status;
         }
@@ -295,7 +311,7 @@ static fl_status visit_list(fl_walk *w, size_t l, crossing_list *list, const fl_
     w->stats->n_cuts++;
     for (int side = 0; side < 2 && status == FL_OK; side++) {
         if (!parts[side]) continue;
-        active[unit / 64] = (active[unit / 64] & ~(UINT64_C(1) << unit % 64)) | (uint64_t)side << unit % 64;
+        set_active(active, unit, (uint64_t)side);
         fl_push_cut(w, &list->forms, at, side ? 1 : -1, (int64_t)bit);
         if (any_left)
             do status = find_sides(w, parts[side], &list->forms, rest, &sides);
@@ -308,9 +324,8 @@ static fl_status visit_list(fl_walk *w, size_t l, crossing_list *list, const fl_
         if (status) break;
         for (size_t i = 0; i < n_words && any_left; i++)
             for (uint64_t known = sides.inactive[i] | sides.active[i]; known; known &= known - 1) {
-                const size_t j = list->units[i * 64 + (size_t)__builtin_ctzll(known)];
-                const uint64_t is_active = sides.active[i] >> __builtin_ctzll(known) & 1;
-                active[j / 64] = (active[j / 64] & ~(UINT64_C(1) << j % 64)) | is_active << j % 64;
+                const int bit_at = __builtin_ctzll(known);
+                set_active(active, list->units[i * 64 + (size_t)bit_at], sides.active[i] >> bit_at & 1);
             }
         status = any_left ? visit_list(w, l, list, parts[side], sides.crossing) : visit_layer(w, l + 1, parts[side]);
         w->cuts.n--;

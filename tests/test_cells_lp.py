@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import foldline as fl
 from foldline import cells
-from foldline.walk import Prefix, Walk, bits_of
+from foldline.walk import DOUBLES, Prefix, Walk, bits_of
 
 NO_LIMIT = 2**62
 SLOPES = (0, 0.25, -1, 1, -2)
@@ -48,7 +48,7 @@ def assert_right(net, domain):
     found, exact = unpacked(part.patterns, net), exact_cells(net, domain)
     assert part.n_cells == len(found)
     opened = open_ones(exact, part.opens)
-    assert all(o.exact for o in part.opens)
+    assert all(o.arithmetic > DOUBLES for o in part.opens)
     assert found == sorted(found)
     assert sorted(found + opened) == exact
     return len(opened)
@@ -231,7 +231,7 @@ def test_prefixes_share_the_cells_among_them(length):
     found = []
     for bits in sorted({p[:length] for p in whole}):
         packed = np.packbits(bits, bitorder="little").tobytes().ljust(2, b"\0")
-        found += unpacked(walked(net, domain, prefix=Prefix(packed, length, False)).patterns, net)
+        found += unpacked(walked(net, domain, prefix=Prefix(packed, length, DOUBLES)).patterns, net)
     assert found == whole
 
 

@@ -133,6 +133,7 @@ cdef extern from "foldline.h" nogil:
         uint8_t *ties
 
     ctypedef struct fl_cell_rows:
+        int only_patterns
         size_t n
         size_t n_vertices
         size_t n_facets
@@ -529,7 +530,7 @@ cdef class Cells:
     def __dealloc__(self):
         fl_cells_free(self.cells)
 
-    def walk(self, str engine, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, bint want_rows):
+    def walk(self, str engine, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, str want):
         """Walk below a prefix. Returns the number of cells and decisions, the smallest margin, the opens
         (bits, lengths, ties) and, where wanted, the rows (patterns, points, vertex ends, vertices, facet
         ends, facets): arrays' bytes."""
@@ -538,6 +539,7 @@ cdef class Cells:
         cdef fl_cell_rows rows
         cdef fl_cell_stats stats
         cdef fl_status status
+        cdef bint want_rows
         cdef bytes name = engine.encode()
         cdef const char *c_name = name
         cdef const uint8_t *bits = prefix
@@ -545,6 +547,8 @@ cdef class Cells:
         memset(&opens, 0, sizeof(opens))
         memset(&rows, 0, sizeof(rows))
         memset(&stats, 0, sizeof(stats))
+        rows.only_patterns = want == "patterns"
+        want_rows = want != "count"
         stats.smallest_margin = INFINITY
         try:
             with nogil:

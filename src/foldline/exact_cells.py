@@ -88,9 +88,10 @@ class ExactWalk:
     def rows(self, prefixes=((),), most_cells=MOST_CELLS, seconds=SECONDS):
         """Yield a `Row` for every cell, in the order of their patterns."""
         for _, rows, ties in self._steps(prefixes, most_cells, seconds, "rows"):
-            yield from merge(rows, self._rows_below(ties), key=lambda row: row.bits)
+            yield from merge(rows, self.rows_in_python(ties), key=lambda row: row.bits)
 
-    def _rows_below(self, prefixes):
+    def rows_in_python(self, prefixes):
+        """Like `rows`, without the core."""
         for bits, cell, forms in cells.iter_cells_below(self.chain, prefixes):
             facets = cells.facet_vertices(cell, self.chain.dimension)
             yield Row(bits, tuple(forms.ravel().tolist()), cell.vertices, facets)

@@ -16,6 +16,7 @@ import numpy as np
 
 from . import cells
 from ._core import Cells
+from .exact_cells import ExactWalk
 
 __all__ = ["ENGINES", "Part", "Prefix", "Walk", "bits_of", "check_engine", "parts"]
 
@@ -29,11 +30,15 @@ _SLOW_SLICE = 1.0
 
 
 class Prefix(NamedTuple):
-    """Cells whose patterns begin with `length` of these packed bits. `exact`: doubles do not suffice."""
+    """Cells whose patterns begin with `length` of these packed bits, and the arithmetic they want."""
 
     bits: bytes
     length: int
-    exact: bool
+    arithmetic: int
+
+
+# What each does not decide is left to the next.
+DOUBLES, CORE_INTEGERS, INTEGERS = range(3)
 
 
 class Part(NamedTuple):
@@ -76,20 +81,21 @@ class Walk:
 
     def __init__(self, net, domain, engine, certify=True, want="count"):
         self.net, self.domain, self.engine, self.certify, self.want = net, domain, engine, certify, want
-        self._cells = self._chain = None
+        self._cells = self._exact = None
 
     def __reduce__(self):
         return Walk, (self.net, self.domain, self.engine, self.certify, self.want)
 
     @property
     def root(self):
-        return Prefix(bytes(-(-self.net.n_neurons // 8)), 0, self.engine == "exact")
+        arithmetic = CORE_INTEGERS if self.engine == "exact" else DOUBLES
+        return Prefix(bytes(-(-self.net.n_neurons // 8)), 0, arithmetic)
 
     @property
-    def chain(self):
-        if self._chain is None:
-            self._chain = cells.ExactChain(self.net, self.domain)
-        return self._chain
+    def exact(self):
+        if self._exact is None:
+            self._exact = ExactWalk(cells.ExactChain(self.net, self.domain))
+        return self._exact
 
     def run(self, prefixes, seconds, most_cells, patience=_SLICE):
         """Walk below each prefix in turn, for a slice of time but never longer than `seconds`, or until
@@ -103,7 +109,8 @@ class Walk:
             if n >= most_cells or i and gone >= min(patience, seconds):
                 opens += prefixes[i:]
                 break
-            run, longest = (self._run_exact, _SLOW_SLICE) if prefix.exact else (self._run_doubles, patience)
+            run = (self._run_doubles, self._run_core_integers, self._run_integers)[prefix.arithmetic]
+            longest = _SLOW_SLICE if prefix.arithmetic == INTEGERS else patience
             part = run(prefix, max(min(longest, seconds) - gone, 0.0), most_cells - n)
             n += part.n_cells
             found.append(part)
@@ -115,14 +122,14 @@ class Walk:
             self._cells = _prepared(self.net, self.domain, self.certify)
         try:
             n, n_decisions, margin, opens, rows = self._cells.walk(
-                self.engine, prefix.bits, prefix.length, most_cells, seconds, self.want != "count"
+                self.engine, prefix.bits, prefix.length, most_cells, seconds, self.want
             )
         except ArithmeticError:  # the domain itself is not one for this engine
-            return Part(0, 0, 1, math.inf, [prefix._replace(exact=True)], None, [])
+            return Part(0, 0, 1, math.inf, [prefix._replace(arithmetic=CORE_INTEGERS)], None, [])
         bits, lengths, ties = opens
         size = len(prefix.bits)
         opens = [
-            Prefix(bits[i * size : (i + 1) * size], length, bool(tie))
+            Prefix(bits[i * size : (i + 1) * size], length, CORE_INTEGERS if tie else DOUBLES)
             for i, (length, tie) in enumerate(zip(np.frombuffer(lengths, np.uintp).tolist(), ties))
         ]
         patterns, rows = (None, []) if rows is None else self._arrays(n, rows)
@@ -140,22 +147,23 @@ class Walk:
             (np.frombuffer(points).reshape(n, d), vertex_ends, vertices, facet_ends, np.frombuffer(facets, np.int64))
         ]
 
-    def _run_exact(self, prefix, seconds, most_cells):
+    def _run_core_integers(self, prefix, seconds, most_cells):
+        step = self.exact.step(prefix.bits, prefix.length, most_cells, seconds, self.want)
+        # Ties lie among the cells found, opens behind them.
+        opens = [Prefix(*tie, INTEGERS) for tie in step.ties] + [Prefix(*rest, CORE_INTEGERS) for rest in step.opens]
+        return Part(step.n_cells, 0, 0, math.inf, opens, step.patterns, step.rows)
+
+    def _run_integers(self, prefix, seconds, most_cells):
         stop_at = time.monotonic() + seconds
-        patterns, rows, opens, n = [], [], [], 0
-        for bits, cell, forms in cells.iter_cells(self.chain, bits_of(prefix)):
-            n += 1
-            if self.want != "count":
-                patterns.append(bits)
-            if self.want == "rows":
-                rows.append((bits, cell, forms))
-            if n >= most_cells or time.monotonic() > stop_at:
-                opens = [Prefix(*_packed(rest), True) for rest in _after(bits, prefix.length)]
+        found, opens = [], []
+        for row in self.exact.rows_in_python([bits_of(prefix)]):
+            found.append(row)
+            if len(found) >= most_cells or time.monotonic() > stop_at:
+                opens = [Prefix(*_packed(rest, len(prefix.bits)), INTEGERS) for rest in _after(row.bits, prefix.length)]
                 break
-        if self.want != "count":
-            bits = np.array(patterns, bool).reshape(n, self.net.n_neurons)
-            patterns = np.packbits(bits, axis=1, bitorder="little")
-        return Part(n, 0, 0, math.inf, opens, patterns if self.want != "count" else None, rows)
+        bits = np.array([row.bits for row in found], bool).reshape(len(found), self.net.n_neurons)
+        patterns = np.packbits(bits, axis=1, bitorder="little")
+        return Part(len(found), 0, 0, math.inf, opens, patterns, found if self.want == "rows" else [])
 
 
 def bits_of(prefix):
@@ -169,8 +177,9 @@ def _after(bits, n_fixed):
     return [(*bits[:i], True) for i in range(len(bits) - 1, n_fixed - 1, -1) if not bits[i]]
 
 
-def _packed(bits):
-    return np.packbits(np.array(bits, bool), bitorder="little").tobytes(), len(bits)
+def _packed(bits, n_bytes):
+    packed = np.packbits(np.array(bits, bool), bitorder="little").tobytes()
+    return packed.ljust(n_bytes, b"\0"), len(bits)
 
 
 def _joined(found, opens, n_bytes):
