@@ -30,14 +30,16 @@ fl_status fl_cell_opens_add(fl_cell_opens *opens, const uint8_t *bits, size_t le
     return FL_OK;
 }
 
-fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double *point, size_t n_vertices,
-                           const double *vertices, size_t n_facets, const uint32_t *facets, const int64_t *cut_bits)
+fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double *point,
+                           const fl_cell_facts *facts, const int64_t *cut_bits)
 {
+    const size_t n_vertices = facts->n_vertices, n_facets = facts->n_facets;
     const size_t d = rows->d;
     if (rows->n == rows->capacity) {
         const size_t capacity = more_than(rows->n);
         if (!grown(&rows->patterns, capacity, rows->n_bytes + 1) ||
             !grown(&rows->points, capacity, d * sizeof(double)) ||
+            !grown(&rows->volumes, capacity, sizeof(double)) ||
             !grown(&rows->vertex_ends, capacity, sizeof(size_t)) ||
             !grown(&rows->facet_ends, capacity, sizeof(size_t)))
             return FL_NO_MEMORY;
@@ -55,8 +57,9 @@ fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double
     }
     memcpy(rows->patterns + rows->n * rows->n_bytes, bits, rows->n_bytes);
     memcpy(rows->points + rows->n * d, point, d * sizeof(double));
-    if (n_vertices) memcpy(rows->vertices + rows->n_vertices * d, vertices, n_vertices * d * sizeof(double));
-    for (size_t i = 0; i < n_facets; i++) rows->facets[rows->n_facets + i] = cut_bits[facets[i]];
+    if (n_vertices) memcpy(rows->vertices + rows->n_vertices * d, facts->vertices, n_vertices * d * sizeof(double));
+    for (size_t i = 0; i < n_facets; i++) rows->facets[rows->n_facets + i] = cut_bits[facts->facets[i]];
+    rows->volumes[rows->n] = facts->volume;
     rows->vertex_ends[rows->n] = rows->n_vertices += n_vertices;
     rows->facet_ends[rows->n++] = rows->n_facets += n_facets;
     return FL_OK;
@@ -74,6 +77,7 @@ void fl_cell_rows_free(fl_cell_rows *rows)
 {
     free(rows->patterns);
     free(rows->points);
+    free(rows->volumes);
     free(rows->vertex_ends);
     free(rows->facet_ends);
     free(rows->vertices);
@@ -88,7 +92,8 @@ static fl_status make_room(fl_exact_rows *rows, size_t n_vertices, size_t n_face
         const size_t capacity = more_than(rows->n);
         if (!grown(&rows->patterns, capacity, rows->n_bytes + 1)) return FL_NO_MEMORY;
         if (!rows->only_patterns && (!grown(&rows->forms, capacity, rows->n_out * size * sizeof(int64_t)) ||
-                                     !grown(&rows->vertex_ends, capacity, sizeof(size_t)) ||
+                                     !grown(&rows->volumes, capacity, sizeof(double)) ||
+            !grown(&rows->vertex_ends, capacity, sizeof(size_t)) ||
                                      !grown(&rows->facet_ends, capacity, sizeof(size_t))))
             return FL_NO_MEMORY;
         rows->capacity = capacity;
@@ -138,6 +143,7 @@ void fl_exact_rows_free(fl_exact_rows *rows)
 {
     free(rows->patterns);
     free(rows->forms);
+    free(rows->volumes);
     free(rows->vertex_ends);
     free(rows->facet_ends);
     free(rows->vertices);

@@ -49,6 +49,13 @@ struct fl_cells {
 typedef struct fl_walk fl_walk;
 typedef struct fl_cell fl_cell;   /* a geometry's own, on the walk's stack */
 
+typedef struct {
+    size_t n_vertices, n_facets;
+    const double *vertices;    /* [n_vertices][d]; none where the geometry has none */
+    const uint32_t *facets;    /* [n_facets]: numbers of cuts */
+    double volume;             /* NaN where the geometry has no vertices */
+} fl_cell_facts;
+
 /* All return FL_UNDECIDED where doubles do not suffice. */
 typedef struct {
     const char *name;
@@ -67,9 +74,8 @@ typedef struct {
        null where there is no such way. */
     void (*points_of_parts)(const fl_walk *walk, const fl_cell *cell, const fl_forms *forms, size_t at,
                             double *below, double *above);
-    /* The vertices, [n][d], and the cuts that make facets; none where the geometry has none. */
-    void (*describe)(const fl_walk *walk, const fl_cell *cell, size_t *n_vertices, const double **vertices,
-                     size_t *n_facets, const uint32_t **facets);
+    /* The cell in numbers; they last until the walk goes on. */
+    fl_status (*describe)(fl_walk *walk, const fl_cell *cell, fl_cell_facts *facts);
 } fl_geometry;
 
 /* Cutting rounds: what a cut may put a new vertex off by, in units of reach_k. */

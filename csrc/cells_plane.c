@@ -120,13 +120,23 @@ static void point(const fl_walk *w, const fl_cell *polygon, double *mean)
     mean[1] *= share;
 }
 
-static void describe(const fl_walk *w, const fl_cell *polygon, size_t *n_vertices, const double **vertices,
-                     size_t *n_facets, const uint32_t **facets)
+/* By triangles over the first vertex: differences keep the digits of small polygons. */
+static double area(const fl_cell *polygon)
+{
+    const double *v = polygon->vertices;
+    double twice = 0;
+    for (size_t i = 2; i < polygon->n; i++) {
+        const double *a = v + 2 * (i - 1), *b = v + 2 * i;
+        twice += (a[0] - v[0]) * (b[1] - v[1]) - (a[1] - v[1]) * (b[0] - v[0]);
+    }
+    return twice / 2;
+}
+
+static fl_status describe(fl_walk *w, const fl_cell *polygon, fl_cell_facts *facts)
 {
     (void)w;
-    *n_vertices = *n_facets = polygon->n;
-    *vertices = polygon->vertices;
-    *facets = polygon->edges;
+    *facts = (fl_cell_facts){polygon->n, polygon->n, polygon->vertices, polygon->edges, area(polygon)};
+    return FL_OK;
 }
 
 const fl_geometry fl_plane_geometry = {.name = "polygons", .root = root, .sides = sides, .split = split,

@@ -29,6 +29,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "volume.h"
 #include "walk.h"
 
 enum { MOST_FACETS = 64, LEAST_DIMENSION = 3, MOST_DIMENSION = 6 };
@@ -256,8 +257,7 @@ static void points_of_parts(const fl_walk *w, const fl_cell *cell, const fl_form
 }
 
 /* A place belongs to the last cut that took it. */
-static void describe(const fl_walk *w, const fl_cell *cell, size_t *n_vertices, const double **vertices,
-                     size_t *n_facets, const uint32_t **facets)
+static fl_status describe(fl_walk *w, const fl_cell *cell, fl_cell_facts *facts)
 {
     const size_t d = w->cells->d;
     uint64_t left = cell->all_facets;
@@ -271,10 +271,8 @@ static void describe(const fl_walk *w, const fl_cell *cell, size_t *n_vertices, 
     for (; left && c != cell; left &= left - 1) cell->numbers[n++] = c->numbers[__builtin_ctzll(left)];
     for (size_t i = 0; i < cell->n; i++)
         memcpy(cell->points + i * d, cell->vertices[i]->point, d * sizeof(double));
-    *n_vertices = cell->n;
-    *vertices = cell->points;
-    *n_facets = fl_popcount(cell->all_facets);
-    *facets = cell->numbers;
+    *facts = (fl_cell_facts){cell->n, fl_popcount(cell->all_facets), cell->points, cell->numbers, 0};
+    return fl_simple_volume(&w->stack, d, cell->vertices, cell->n, &facts->volume);
 }
 
 const fl_geometry fl_vertices_geometry = {.name = "vertices", .root = root, .sides = sides, .split = split,

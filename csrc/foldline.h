@@ -164,6 +164,7 @@ typedef struct {
     size_t n, n_vertices, n_facets, capacity, vertex_capacity, facet_capacity, d, n_bytes;
     uint8_t *patterns;           /* [n][n_bytes] */
     double *points;              /* [n][d]: inside, proved */
+    double *volumes;             /* [n]; NaN where there are no vertices */
     size_t *vertex_ends, *facet_ends;   /* [n] */
     double *vertices;            /* [n_vertices][d]: in the plane counterclockwise */
     int64_t *facets;             /* [n_facets]: the neuron, or -1 - i for half-space i of the domain */
@@ -212,6 +213,7 @@ typedef struct {
     size_t capacity, vertex_capacity, facet_capacity, member_capacity;
     uint8_t *patterns;           /* [n][n_bytes] */
     int64_t *forms;              /* [n][n_out][d + 1]: of the outputs */
+    double *volumes;             /* [n]; NaN where there are no vertices */
     size_t *vertex_ends, *facet_ends;   /* [n] */
     int64_t *vertices;           /* [n_vertices][d + 1] */
     size_t *member_ends;         /* [n_facets] */

@@ -54,14 +54,12 @@ static fl_status leave_open(fl_walk *w, size_t n, int tie)
 
 static fl_status add_row(fl_walk *w, const fl_cell *cell, const double *point)
 {
-    size_t n_vertices = 0, n_facets = 0;
-    const double *vertices = NULL;
-    const uint32_t *facets = NULL;
+    fl_cell_facts facts = {0};
     uint8_t *bits = fl_stack_take(&w->stack, w->cells->n_bytes + 1);
     if (!bits) return FL_NO_MEMORY;
     write_bits(w, bits);
-    if (!w->rows->only_patterns) w->geometry->describe(w, cell, &n_vertices, &vertices, &n_facets, &facets);
-    return fl_cell_rows_add(w->rows, bits, point, n_vertices, vertices, n_facets, facets, w->cut_bits);
+    const fl_status status = w->rows->only_patterns ? FL_OK : w->geometry->describe(w, cell, &facts);
+    return status ? status : fl_cell_rows_add(w->rows, bits, point, &facts, w->cut_bits);
 }
 
 static fl_status found(fl_walk *w, const fl_cell *cell, const double *point)

@@ -62,9 +62,8 @@ fl_status fl_leaf_again(fl_walk *w, double *point, int *exists);
 void fl_push_cut(fl_walk *w, const fl_forms *forms, size_t at, double sign, int64_t bit);
 
 fl_status fl_cell_opens_add(fl_cell_opens *opens, const uint8_t *bits, size_t length, int tie);
-fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double *point, size_t n_vertices,
-                           const double *vertices, size_t n_facets, const uint32_t *facets,
-                           const int64_t *cut_bits);
+fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double *point,
+                           const fl_cell_facts *facts, const int64_t *cut_bits);
 /* A cell's points and its facets, [n_facets][ceil(n_vertices / 64)], and its pattern and forms. */
 fl_status fl_exact_rows_add(fl_exact_rows *rows, const uint8_t *bits, const int64_t *forms, size_t n_vertices,
                             const int64_t *vertices, size_t n_facets, const uint64_t *members);

@@ -192,7 +192,7 @@ def test_points_are_inside_and_facets_are_those_of_the_exact_cell(widths):
     layers, slopes = networks.random_network(1, widths, slopes="mixed")
     net, domain = network(layers, slopes), fl.Box(-1, 1, n_in=widths[0])
     part, chain = walked(net, domain, want="rows"), cells.ExactChain(net, domain)
-    points, vertex_ends, _, ends, facets = part.rows[0]
+    points, _, vertex_ends, _, ends, facets = part.rows[0]
     assert not vertex_ends.any()
     assert (reference.patterns(layers, slopes, points) == part.patterns).all()
     found = [set(facets[a:b].tolist()) for a, b in zip(np.append(0, ends), ends)]

@@ -33,7 +33,7 @@ def walked(net, domain, prefix=(), want_rows=True, most_cells=2**62):
     opens = [tuple(row[:k]) for row, k in zip(unpacked(bits, len(lengths), net), lengths)]
     if not want_rows:
         return n, opens, ties.all(), None
-    patterns, points, vertex_ends, vertices, facet_ends, facets = rows
+    patterns, points, volumes, vertex_ends, vertices, facet_ends, facets = rows
     d = domain.dimension
     return (
         unpacked(np.frombuffer(patterns, np.uint8), n, net),

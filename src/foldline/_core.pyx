@@ -139,6 +139,7 @@ cdef extern from "foldline.h" nogil:
         size_t n_facets
         uint8_t *patterns
         double *points
+        double *volumes
         size_t *vertex_ends
         size_t *facet_ends
         double *vertices
@@ -532,8 +533,8 @@ cdef class Cells:
 
     def walk(self, str engine, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, str want):
         """Walk below a prefix. Returns the number of cells and decisions, the smallest margin, the opens
-        (bits, lengths, ties) and, where wanted, the rows (patterns, points, vertex ends, vertices, facet
-        ends, facets): arrays' bytes."""
+        (bits, lengths, ties) and, where wanted, the rows (patterns, points, volumes, vertex ends, vertices,
+        facet ends, facets): arrays' bytes."""
         cdef fl_cell_limits limits
         cdef fl_cell_opens opens
         cdef fl_cell_rows rows
@@ -558,6 +559,7 @@ cdef class Cells:
             found = None if not want_rows else (
                 copied(rows.patterns, rows.n, opens.n_bytes),
                 copied(rows.points, rows.n * self.d, sizeof(double)),
+                copied(rows.volumes, rows.n, sizeof(double)),
                 copied(rows.vertex_ends, rows.n, sizeof(size_t)),
                 copied(rows.vertices, rows.n_vertices * self.d, sizeof(double)),
                 copied(rows.facet_ends, rows.n, sizeof(size_t)),

@@ -18,7 +18,7 @@ from . import cells
 from ._core import Cells
 from .exact_cells import ExactWalk
 
-__all__ = ["ENGINES", "Part", "Prefix", "Walk", "bits_of", "check_engine", "parts"]
+__all__ = ["ENGINES", "Part", "Prefix", "Rows", "Walk", "bits_of", "check_engine", "parts"]
 
 ENGINES = ("sweep", "polygons", "vertices", "lp", "exact")
 # Seconds a part may take: Ctrl-C is heard, progress told and work spread this often.
@@ -41,8 +41,21 @@ class Prefix(NamedTuple):
 DOUBLES, CORE_INTEGERS, INTEGERS = range(3)
 
 
+class Rows(NamedTuple):
+    """Cells in doubles. Vertices ``vertex_ends[i - 1]`` to ``vertex_ends[i]`` are those of cell i, facets
+    likewise: the neuron that makes each, or -1 - k for half-space k of the domain."""
+
+    points: np.ndarray
+    volumes: np.ndarray
+    vertex_ends: np.ndarray
+    vertices: np.ndarray
+    facet_ends: np.ndarray
+    facets: np.ndarray
+
+
 class Part(NamedTuple):
-    """What a part of a walk found. `rows` are of its cells, in order, as the walk was asked for them."""
+    """What a part of a walk found. Where they were wanted, `rows` has one `Rows` for each run in doubles, and
+    one `exact_cells.Row` for each other cell."""
 
     n_cells: int
     n_decisions: int
@@ -136,16 +149,20 @@ class Walk:
         return Part(n, n_decisions, sum(ties), margin, opens, patterns, rows)
 
     def _arrays(self, n, rows):
-        patterns, points, vertex_ends, vertices, facet_ends, facets = rows
+        patterns, points, volumes, vertex_ends, vertices, facet_ends, facets = rows
         patterns = np.frombuffer(patterns, np.uint8).reshape(n, -(-self.net.n_neurons // 8))
         if self.want == "patterns":
             return patterns, []
         d = self.domain.dimension
-        vertices = np.frombuffer(vertices).reshape(-1, d)
-        vertex_ends, facet_ends = (np.frombuffer(ends, np.uintp).astype(np.int64) for ends in (vertex_ends, facet_ends))
-        return patterns, [
-            (np.frombuffer(points).reshape(n, d), vertex_ends, vertices, facet_ends, np.frombuffer(facets, np.int64))
-        ]
+        rows = Rows(
+            np.frombuffer(points).reshape(n, d),
+            np.frombuffer(volumes),
+            np.frombuffer(vertex_ends, np.uintp).astype(np.int64),
+            np.frombuffer(vertices).reshape(-1, d),
+            np.frombuffer(facet_ends, np.uintp).astype(np.int64),
+            np.frombuffer(facets, np.int64),
+        )
+        return patterns, [rows]
 
     def _run_core_integers(self, prefix, seconds, most_cells):
         step = self.exact.step(prefix.bits, prefix.length, most_cells, seconds, self.want)
