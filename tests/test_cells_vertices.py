@@ -183,6 +183,34 @@ def test_on_degenerate_networks_what_is_found_and_what_is_left_make_the_whole(na
         assert len(set(left)) == len(left)
 
 
+def nearly_degenerate(seed, widths):
+    """Small integers, rows that repeat, and then some weights moved by about 2^-15 to 2^-52."""
+    rng = np.random.default_rng(seed)
+    layers, slopes = networks.with_dead_and_doubled_units(seed, widths)
+    for w, b in layers:
+        for array in (w, b):
+            array[...] = np.round(2 * array)
+            moved = rng.random(array.shape) < 0.5
+            array += moved * rng.standard_normal(array.shape) * 2.0 ** -rng.integers(15, 53)
+    return network(layers, slopes)
+
+
+@pytest.mark.parametrize("widths", [(3, 6, 4, 1), (4, 5, 3, 1), (5, 6, 1), (6, 4, 1)], ids=str)
+def test_folds_that_nearly_coincide_are_told_apart_or_left_open(widths):
+    box, n_found = fl.Box(-1, 1, n_in=widths[0]), 0
+    for seed in range(12):
+        net = nearly_degenerate(seed, widths)
+        expected = [bits for bits, _, _ in cells.iter_cells(cells.ExactChain(net, box))]
+        for want_rows in (True, False):
+            found, opens, _, _ = walked(net, box, want_rows=want_rows)
+            left = [p for p in expected if any(p[: len(o)] == o for o in opens)]
+            n = len(found) if want_rows else found
+            assert n + len(left) == len(expected)
+            assert not want_rows or sorted(found + left) == expected
+            n_found += n
+    assert n_found
+
+
 def tangents(n, d, seed=0):
     """n half-spaces around the unit ball, in floats."""
     a = np.random.default_rng(seed).standard_normal((n, d))
