@@ -65,8 +65,13 @@ static void point(const fl_walk *w, const fl_cell *interval, double *middle)
 
 static fl_status describe(fl_walk *w, const fl_cell *interval, fl_cell_facts *facts)
 {
-    (void)w;
-    *facts = (fl_cell_facts){2, 2, interval->ends, interval->cuts, fabs(interval->ends[1] - interval->ends[0])};
+    double *ends = fl_stack_take(&w->stack, 2 * sizeof(double));
+    if (!ends) return FL_NO_MEMORY;
+    for (int i = 0; i < 2; i++) {
+        ends[i] = interval->ends[i];
+        fl_move_to_corner(w, interval->cuts + i, ends + i);
+    }
+    *facts = (fl_cell_facts){2, 2, ends, interval->cuts, fabs(ends[1] - ends[0])};
     return FL_OK;
 }
 

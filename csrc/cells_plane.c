@@ -121,11 +121,10 @@ static void point(const fl_walk *w, const fl_cell *polygon, double *mean)
 }
 
 /* By triangles over the first vertex: differences keep the digits of small polygons. */
-static double area(const fl_cell *polygon)
+static double area(const double *v, size_t n)
 {
-    const double *v = polygon->vertices;
     double twice = 0;
-    for (size_t i = 2; i < polygon->n; i++) {
+    for (size_t i = 2; i < n; i++) {
         const double *a = v + 2 * (i - 1), *b = v + 2 * i;
         twice += (a[0] - v[0]) * (b[1] - v[1]) - (a[1] - v[1]) * (b[0] - v[0]);
     }
@@ -134,8 +133,15 @@ static double area(const fl_cell *polygon)
 
 static fl_status describe(fl_walk *w, const fl_cell *polygon, fl_cell_facts *facts)
 {
-    (void)w;
-    *facts = (fl_cell_facts){polygon->n, polygon->n, polygon->vertices, polygon->edges, area(polygon)};
+    const size_t n = polygon->n;
+    double *vertices = fl_stack_take(&w->stack, n * 2 * sizeof(double));
+    if (!vertices) return FL_NO_MEMORY;
+    memcpy(vertices, polygon->vertices, n * 2 * sizeof(double));
+    for (size_t i = 0, before = n - 1; i < n; before = i++) {
+        const uint32_t cuts[2] = {polygon->edges[before], polygon->edges[i]};
+        fl_move_to_corner(w, cuts, vertices + 2 * i);
+    }
+    *facts = (fl_cell_facts){n, n, vertices, polygon->edges, area(vertices, n)};
     return FL_OK;
 }
 

@@ -45,8 +45,7 @@ struct fl_cell {
     size_t n;
     fl_vertex **vertices;      /* [n] */
     uint64_t all_facets;       /* those that some vertex lies on */
-    uint32_t *numbers;         /* [MOST_FACETS]: of the domain's facets, by place; of others for `describe` */
-    double *points;            /* [n][d]: for `describe` */
+    uint32_t *numbers;         /* [MOST_FACETS]: of the domain's facets, by place; null for others */
 };
 
 /* How far beyond its fold and its slack a cut is made, in units of its size: no path has more cuts. */
@@ -145,14 +144,13 @@ static fl_cell *take_root(fl_walk *w, size_t n)
     char *vertices = fl_stack_take(&w->stack, n * fl_vertex_size(d));
     fl_vertex **list = fl_stack_take(&w->stack, n * sizeof *list);
     uint32_t *numbers = fl_stack_take(&w->stack, MOST_FACETS * sizeof *numbers);
-    double *points = fl_stack_take(&w->stack, n * d * sizeof *points);
-    if (!cell || !vertices || !list || !numbers || !points) return NULL;
+    if (!cell || !vertices || !list || !numbers) return NULL;
     for (size_t i = 0; i < n; i++) {
         list[i] = (fl_vertex *)(vertices + i * fl_vertex_size(d));
         if (d == 3) list[i]->point[3] = 0;
         memcpy(list[i]->point, w->cells->vertices + i * d, d * sizeof(double));
     }
-    *cell = (fl_cell){.n = n, .vertices = list, .numbers = numbers, .points = points};
+    *cell = (fl_cell){.n = n, .vertices = list, .numbers = numbers};
     return cell;
 }
 
@@ -199,10 +197,7 @@ static fl_cell *take_part(fl_walk *w, const fl_cell *parent, const fl_division *
     if (!part) return NULL;
     *part = (fl_cell){.parent = parent, .cut = (uint32_t)w->cuts.n, .place = place, .n = division->n[side],
                       .vertices = division->vertices[side], .all_facets = division->all_facets[side]};
-    if (!w->rows) return part;
-    part->numbers = fl_stack_take(&w->stack, MOST_FACETS * sizeof *part->numbers);
-    part->points = fl_stack_take(&w->stack, part->n * w->cells->d * sizeof *part->points);
-    return part->numbers && part->points ? part : NULL;
+    return part;
 }
 
 static fl_status split(fl_walk *w, const fl_cell *cell, const fl_forms *forms, size_t at,
@@ -257,22 +252,40 @@ static void points_of_parts(const fl_walk *w, const fl_cell *cell, const fl_form
 }
 
 /* A place belongs to the last cut that took it. */
-static fl_status describe(fl_walk *w, const fl_cell *cell, fl_cell_facts *facts)
+static void find_cuts(const fl_cell *cell, uint32_t *by_place)
 {
-    const size_t d = w->cells->d;
     uint64_t left = cell->all_facets;
-    size_t n = 0;
     const fl_cell *c = cell;
     for (; c->parent; c = c->parent)
         if (left >> c->place & 1) {
-            cell->numbers[n++] = c->cut;
+            by_place[c->place] = c->cut;
             left &= ~(UINT64_C(1) << c->place);
         }
-    for (; left && c != cell; left &= left - 1) cell->numbers[n++] = c->numbers[__builtin_ctzll(left)];
-    for (size_t i = 0; i < cell->n; i++)
-        memcpy(cell->points + i * d, cell->vertices[i]->point, d * sizeof(double));
-    *facts = (fl_cell_facts){cell->n, fl_popcount(cell->all_facets), cell->points, cell->numbers, 0};
-    return fl_simple_volume(&w->stack, d, cell->vertices, cell->n, &facts->volume);
+    for (; left; left &= left - 1) by_place[__builtin_ctzll(left)] = c->numbers[__builtin_ctzll(left)];
+}
+
+static fl_status describe(fl_walk *w, const fl_cell *cell, fl_cell_facts *facts)
+{
+    const size_t d = w->cells->d;
+    uint32_t *by_place = fl_stack_take(&w->stack, MOST_FACETS * sizeof(uint32_t));
+    uint32_t *numbers = fl_stack_take(&w->stack, MOST_FACETS * sizeof(uint32_t));
+    double *points = fl_stack_take(&w->stack, cell->n * d * sizeof(double));
+    fl_vertex **vertices = fl_stack_take(&w->stack, cell->n * sizeof *vertices);
+    char *memory = fl_stack_take(&w->stack, cell->n * fl_vertex_size(d));
+    if (!by_place || !numbers || !points || !vertices || !memory) return FL_NO_MEMORY;
+    find_cuts(cell, by_place);
+    for (size_t i = 0; i < cell->n; i++, memory += fl_vertex_size(d)) {
+        uint32_t cuts[MOST_DIMENSION];
+        size_t n = 0;
+        vertices[i] = memcpy(memory, cell->vertices[i], fl_vertex_size(d));
+        for (uint64_t set = vertices[i]->facets; set; set &= set - 1) cuts[n++] = by_place[__builtin_ctzll(set)];
+        fl_move_to_corner(w, cuts, vertices[i]->point);
+        memcpy(points + i * d, vertices[i]->point, d * sizeof(double));
+    }
+    size_t n = 0;
+    for (uint64_t left = cell->all_facets; left; left &= left - 1) numbers[n++] = by_place[__builtin_ctzll(left)];
+    *facts = (fl_cell_facts){cell->n, n, points, numbers, 0};
+    return fl_simple_volume(&w->stack, d, vertices, cell->n, &facts->volume);
 }
 
 const fl_geometry fl_vertices_geometry = {.name = "vertices", .root = root, .sides = sides, .split = split,

@@ -61,6 +61,9 @@ fl_status fl_leaf_again(fl_walk *w, double *point, int *exists);
 /* Puts a form, turned by a sign, on the path. */
 void fl_push_cut(fl_walk *w, const fl_forms *forms, size_t at, double sign, int64_t bit);
 
+/* Moves a point near the cuts with these d numbers to where they meet, if that is near: corner.c. */
+void fl_move_to_corner(const fl_walk *w, const uint32_t *cuts, double *point);
+
 fl_status fl_cell_opens_add(fl_cell_opens *opens, const uint8_t *bits, size_t length, int tie);
 fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double *point,
                            const fl_cell_facts *facts, const int64_t *cut_bits);
