@@ -8,7 +8,8 @@ from .evaluation import linear_radius, unpack_patterns
 from .formats import from_onnx, from_sklearn, from_torch, load
 from .knots import Knots, knots
 from .network import Network
-from .regions import RegionCount, Regions, count_regions, iter_regions, regions
+from .region_tables import Regions
+from .regions import RegionCount, count_regions, iter_regions, regions
 from .sampling import PatternCount, count_patterns
 
 __all__ = [

@@ -24,6 +24,15 @@ class Domain:
     def _placement(self):
         """(M, p) with x = M u + p, or None where x = u."""
 
+    def __eq__(self, other):
+        return self._key() == other._key() if isinstance(other, Domain) else NotImplemented
+
+    def __hash__(self):
+        return hash(self._key())
+
+    def _key(self):
+        return type(self), *(tuple(np.ravel(value).tolist()) for value in self.__dict__.values())
+
     def __repr__(self):
         values = ", ".join(f"{name}={_short(value)}" for name, value in self.__dict__.items())
         return f"{type(self).__name__}({values})"

@@ -8,8 +8,9 @@ import numpy as np
 from . import cells
 from .domains import check_domain
 from .network import Network
+from .region_tables import Regions
 
-__all__ = ["RegionCount", "Regions", "count_regions", "iter_regions", "regions"]
+__all__ = ["RegionCount", "count_regions", "iter_regions", "regions"]
 
 _KINDS = ("activation", "linear", "affine")
 
@@ -173,96 +174,6 @@ class _Maps:
         return i
 
 
-class Regions:
-    """The activation regions of a network on a domain, one row each, in the order of their patterns.
-
-    Coordinates are the domain's own: those of the input space for boxes, polytopes and all of space,
-    (s, t) for a Plane, t for a Segment, and distances from the centre for a Ball. Everything is
-    computed exactly and rounded once, to float64.
-
-    Attributes
-    ----------
-    net, domain : Network and domain
-        What was asked about.
-    status : str
-        "complete", or "limit" where `max_regions` ended the run.
-    patterns : ndarray of uint8, shape (n_regions, ceil(n_neurons / 8))
-        Packed, little bit order, as `Network.patterns` has them.
-    A, b : ndarray of float64, shapes (n_regions, n_out, dimension) and (n_regions, n_out)
-        The map on each region, ``A u + b``.
-    interior_points : ndarray of float64, shape (n_regions, dimension)
-        The mean of each region's vertices.
-    vertices : tuple of ndarray, each (n_vertices, dimension)
-        In no particular order; in the plane counterclockwise.
-    volumes : ndarray of float64, shape (n_regions,)
-        Lengths, areas, volumes in the domain's coordinates.
-    neighbours : ndarray of int64, shape (n_pairs, 2)
-        Pairs of regions that share a facet, the smaller number first.
-    """
-
-    __slots__ = (
-        "A",
-        "b",
-        "domain",
-        "interior_points",
-        "neighbours",
-        "net",
-        "patterns",
-        "status",
-        "vertices",
-        "volumes",
-    )
-
-    def __init__(self, net, domain, status, rows, neighbours, chain):
-        d = domain.dimension
-        bits = np.array([row.bits for row in rows], bool).reshape(len(rows), net.n_neurons)
-        one = 2**-chain.exponent  # integers are divided with one rounding
-        maps = np.array([[[m / one for m in f] for f in row.forms] for row in rows])
-        maps = maps.reshape(len(rows), net.n_out, d + 1)
-        values = {
-            "patterns": np.packbits(bits, axis=1, bitorder="little"),
-            "A": maps[:, :, :d].copy(),
-            "b": maps[:, :, d].copy(),
-            "interior_points": np.array([row.mean for row in rows]).reshape(len(rows), d),
-            "vertices": tuple(row.corners for row in rows),
-            "volumes": np.array([row.volume for row in rows], float),
-            "neighbours": np.array(sorted(neighbours), np.int64).reshape(-1, 2),
-            "status": status,
-            "net": net,
-            "domain": domain,
-        }
-        for name, value in values.items():
-            if isinstance(value, np.ndarray):
-                value.flags.writeable = False
-            object.__setattr__(self, name, value)
-
-    def __setattr__(self, name, value):
-        raise AttributeError(f"Regions are frozen; {name!r} cannot be set")
-
-    def __len__(self):
-        return len(self.patterns)
-
-    def __repr__(self):
-        return f"Regions({len(self):,} of {self.net!r} on {self.domain!r}, {self.status})"
-
-    def region_of(self, points):
-        """The row of each point of the input space, by its exact pattern; -1: not among these regions.
-
-        Parameters
-        ----------
-        points : array_like, shape (n_points, n_in)
-
-        Returns
-        -------
-        ndarray of int64, shape (n_points,)
-            Points on a fold belong to the region whose pattern they have, if it has an interior.
-            Whether a point lies in the domain is not looked at.
-        """
-        rows = {pattern.tobytes(): i for i, pattern in enumerate(self.patterns)}
-        found = self.net.patterns(points, exact=True)
-        return np.array([rows.get(pattern.tobytes(), -1) for pattern in found], np.int64)
-
-
 def regions(net, domain, *, max_regions=None):
     """Describe every activation region of a network on a bounded domain.
 
@@ -345,7 +256,7 @@ def _filled_chunks(net, domain, chain, max_regions, chunk):
             status = "limit"
             break
         if chunk is not None and len(rows) == chunk:
-            yield Regions(net, domain, "complete", rows, neighbours, chain)
+            yield Regions(net, domain, "complete", **_columns(net, chain, rows, neighbours))
             rows, neighbours, open_facets = [], [], {}
         facets = cells.facet_vertices(cell, chain.dimension)
         for facet in facets:
@@ -356,7 +267,24 @@ def _filled_chunks(net, domain, chain, max_regions, chunk):
                 neighbours.append((other, len(rows)))
         rows.append(_Row(bits, cell, forms, facets))
         n += 1
-    yield Regions(net, domain, status, rows, neighbours, chain)
+    yield Regions(net, domain, status, **_columns(net, chain, rows, neighbours))
+
+
+def _columns(net, chain, rows, neighbours):
+    d = chain.dimension
+    bits = np.array([row.bits for row in rows], bool).reshape(len(rows), net.n_neurons)
+    one = 2**-chain.exponent  # integers are divided with one rounding
+    maps = np.array([[[m / one for m in f] for f in row.forms] for row in rows])
+    maps = maps.reshape(len(rows), net.n_out, d + 1)
+    return {
+        "patterns": np.packbits(bits, axis=1, bitorder="little"),
+        "A": maps[:, :, :d].copy(),
+        "b": maps[:, :, d].copy(),
+        "interior_points": np.array([row.mean for row in rows]).reshape(len(rows), d),
+        "vertices": [row.corners for row in rows],
+        "volumes": np.array([row.volume for row in rows], float),
+        "neighbours": np.array(sorted(neighbours), np.int64).reshape(-1, 2),
+    }
 
 
 def _volume(vertices, facets, denominator):
@@ -409,5 +337,4 @@ def _in_order(corners):
     if corners.shape[1] == 2:
         x, y = (corners - corners.mean(axis=0)).T
         corners = corners[np.argsort(np.arctan2(y, x))]
-    corners.flags.writeable = False
     return corners
