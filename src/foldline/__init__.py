@@ -9,7 +9,8 @@ from .evaluation import linear_radius, unpack_patterns
 from .formats import from_onnx, from_sklearn, from_torch, load
 from .knots import Knots, breakpoints, knots
 from .network import Network
-from .regions import Regions, iter_regions, regions
+from .region_tables import Regions
+from .regions import iter_regions, regions
 from .sampling import PatternCount, count_patterns
 
 __all__ = [

@@ -17,7 +17,16 @@ from math import gcd
 
 import numpy as np
 
-__all__ = ["Cell", "ExactChain", "facet_vertices", "iter_cells", "iter_cells_below", "root_cell"]
+__all__ = [
+    "Cell",
+    "ExactChain",
+    "facet_vertices",
+    "inside",
+    "integer_forms",
+    "iter_cells",
+    "iter_cells_below",
+    "root_cell",
+]
 
 
 class Cell:
@@ -226,6 +235,17 @@ def _span_edge(common, u_facets, v_facets, all_facets, d):
     if u_facets.bit_count() == d or v_facets.bit_count() == d:
         return True  # where d facets meet, any d - 1 of them make an edge
     return sum(f & common == common for f in all_facets) == 2
+
+
+def inside(cell, form, d):
+    """The part of a cell on which the form is at most 0."""
+    values = _values(form, cell.vertices)
+    return _split(cell, values, d)[1] if max(values) > 0 and min(values) < 0 else cell
+
+
+def integer_forms(rows):
+    """Rows of floats as rows of integers, each times a power of two."""
+    return [_integers(row)[0] for row in rows]
 
 
 def facet_vertices(cell, d):
