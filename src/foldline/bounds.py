@@ -149,7 +149,7 @@ def _bounding_box(net, domain):
         )
     from fractions import Fraction  # when used, so that the import stays light
 
-    vertices = cells.ExactChain(net, domain).root.vertices
+    vertices = cells.root_cell(domain)[0].vertices
     sides = [[Fraction(v[k], v[-1]) for v in vertices] for k in range(domain.dimension)]
     return np.array([-_float_above(-min(s)) for s in sides]), np.array([_float_above(max(s)) for s in sides])
 

@@ -238,9 +238,9 @@ def _span_edge(common, u_facets, v_facets, all_facets, d):
 
 
 def inside(cell, form, d):
-    """The part of a cell on which the form is at most 0."""
+    """The part of a bounded cell on which the form is at most 0."""
     values = _values(form, cell.vertices)
-    return _split(cell, values, d)[1] if max(values) > 0 and min(values) < 0 else cell
+    return _split(cell, values, (), d)[1] if max(values) > 0 and min(values) < 0 else cell
 
 
 def integer_forms(rows):
