@@ -288,8 +288,8 @@ static int merge(struct FL(fl_sweep) *sweep, size_t n_old, size_t n_crossings)
     t[0] = 0;
     t[n + 1] = 1;
     spreads[n] = 0;
-    int apart = 0 < t[1] - spreads[0];
-    for (size_t k = 0; k < n; k++) apart &= t[k + 1] + spreads[k] < t[k + 2] - spreads[k + 1];
+    int64_t n_apart = 0 < t[1] - spreads[0];   /* as wide as a double: the loop becomes vectors */
+    for (size_t k = 0; k < n; k++) n_apart += t[k + 1] + spreads[k] < t[k + 2] - spreads[k + 1];
     for (size_t k = 0; k <= n; k++) sweep->steps[k] = t[k + 1] - t[k];
     sweep->order[1] = sweep->order[0];
     sweep->t[1] = sweep->t[0];
@@ -297,7 +297,7 @@ static int merge(struct FL(fl_sweep) *sweep, size_t n_old, size_t n_crossings)
     sweep->order[0] = order;
     sweep->t[0] = t;
     sweep->spreads[0] = spreads;
-    return apart;
+    return n_apart == (int64_t)n + 1;
 }
 
 /* The crossings of layer `index` become vertices. */
