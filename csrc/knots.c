@@ -41,9 +41,6 @@
 #include "network.h"
 #if FL_REAL_BITS == 80
 #include "lines.h"
-#define LINES_FOR(isa) (&line_kernels)
-#else
-#define LINES_FOR(isa) (FL(fl_kernels_for)(isa)->lines)
 #endif
 
 typedef struct {
@@ -88,8 +85,8 @@ struct FL(fl_sweep) {
 
 typedef enum { SURE, UNSURE, NO_ROOM, INTERRUPTED } outcome;
 
-/* Some hundredths of a second of these, or in long double some tenths, lie between two such questions. */
-#define PATIENCE 200000000
+/* Multiply-adds between two questions whether to go on: milliseconds, and in long double a tenth of a second. */
+#define PATIENCE 20000000
 
 static size_t round_up(size_t n, size_t step) { return (n + step - 1) / step * step; }
 static real size_of(real a) { return a < 0 ? -a : a; }
@@ -198,14 +195,25 @@ static fl_status make_room(struct FL(fl_sweep) *sweep, size_t room)
     return FL_OK;
 }
 
+static const FL(fl_line_kernels) *kernels_for(const char *isa)
+{
+#if FL_REAL_BITS == 80
+    return (void)isa, &line_kernels;
+#else
+    const FL(fl_kernels) *kernels = FL(fl_kernels_for)(isa);
+    return kernels ? kernels->lines : NULL;
+#endif
+}
+
 fl_status FL(fl_sweep_new)(size_t n_layers, const size_t *widths, const double *const *weights,
                            const double *const *biases, const double *const *slopes, const char *isa,
                            struct FL(fl_sweep) **out)
 {
+    const FL(fl_line_kernels) *kernels = kernels_for(isa);
+    if (!kernels) return FL_UNKNOWN_ISA;
     struct FL(fl_sweep) *sweep = calloc(1, sizeof *sweep);
     if (!sweep) return FL_NO_MEMORY;
-    (void)isa;
-    sweep->kernels = LINES_FOR(isa);
+    sweep->kernels = kernels;
     sweep->n_layers = n_layers;
     sweep->n_in = widths[0];
     fl_arena arena = {NULL, 0};
@@ -288,8 +296,8 @@ static int merge(struct FL(fl_sweep) *sweep, size_t n_old, size_t n_crossings)
     t[0] = 0;
     t[n + 1] = 1;
     spreads[n] = 0;
-    int apart = 0 < t[1] - spreads[0];
-    for (size_t k = 0; k < n; k++) apart &= t[k + 1] + spreads[k] < t[k + 2] - spreads[k + 1];
+    int64_t n_apart = 0 < t[1] - spreads[0];   /* as wide as a double: the loop becomes vectors */
+    for (size_t k = 0; k < n; k++) n_apart += t[k + 1] + spreads[k] < t[k + 2] - spreads[k + 1];
     for (size_t k = 0; k <= n; k++) sweep->steps[k] = t[k + 1] - t[k];
     sweep->order[1] = sweep->order[0];
     sweep->t[1] = sweep->t[0];
@@ -297,7 +305,7 @@ static int merge(struct FL(fl_sweep) *sweep, size_t n_old, size_t n_crossings)
     sweep->order[0] = order;
     sweep->t[0] = t;
     sweep->spreads[0] = spreads;
-    return apart;
+    return n_apart == (int64_t)n + 1;
 }
 
 /* The crossings of layer `index` become vertices. */
@@ -310,7 +318,8 @@ static outcome add_vertices(struct FL(fl_sweep) *sweep, size_t index, FL(fl_line
     if (!sweep->kernels->place(line)) return UNSURE;
     for (size_t i = 0; i < n_new; i++) {
         const uint32_t unit = c->units[i];
-        const real fold = layer->line.slopes[unit], turn = size_of(1 - fold), jump = (1 - fold) * size_of(c->slopes[i]);
+        const real fold = layer->line.slopes[unit], turn = size_of(1 - fold);
+        const real jump = (1 - fold) * size_of(c->slopes[i]);
         const size_t row = 2 + n_old + i;
         sweep->vertices[row] = (vertex){(uint32_t)index, unit};
         sweep->columns[i] = unit;
@@ -411,8 +420,8 @@ static const real *sizes_of_paths(const struct FL(fl_sweep) *sweep, size_t row)
         bits += (2 + sweep->room) * layer->bit_stride;
         if (i <= v->layer) continue;
         for (size_t j = 0; j < layer->n_out; j++) {
-            if (!(active[j / 8] >> j % 8 & 1)) sizes[j] *= size_of(layer->slopes[j]);
-            if (sizes[j] > 0) sizes[j] = larger(sizes[j], (real)FL_LEAST);
+            const real factor = active[j / 8] >> j % 8 & 1 ? 1 : size_of(layer->slopes[j]);
+            if (sizes[j] > 0) sizes[j] = factor > 0 ? larger(sizes[j] * factor, (real)FL_LEAST) : 0;
         }
         above = &sweep->layers[i + 1].line;
         const size_t n_units = list_units(sizes, layer->n_out, sweep->units);

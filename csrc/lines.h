@@ -109,8 +109,8 @@ static void scale(size_t n_rows, const real *restrict factors, const uint32_t *r
     }
 }
 
-/* The units from `first` on that flip on a piece: values, slopes, errors and roundings. */
-static void list_crossings(FL(fl_line) *line, size_t piece, size_t first, uint32_t flips, real units[4][WALK_UNITS])
+/* The units from `first` on that flip on a piece, and of all there the values, slopes and lengths. */
+static void list_crossings(FL(fl_line) *line, size_t piece, size_t first, uint32_t flips, real units[3][WALK_UNITS])
 {
     const FL(fl_crossings) *c = &line->crossings;
     for (; flips; flips &= flips - 1) {
@@ -122,8 +122,8 @@ static void list_crossings(FL(fl_line) *line, size_t piece, size_t first, uint32
         c->begins[i] = line->t[piece];
         c->values[i] = units[0][j];
         c->slopes[i] = units[1][j];
-        c->errors[i] = units[2][j];
-        c->roundings[i] = units[3][j];
+        c->errors[i] = line->errors[first + j];
+        c->roundings[i] = line->walk_gamma * units[2][j];
     }
 }
 
@@ -141,7 +141,7 @@ INLINE int walk_vectors(const int vecs, const int relu, const FL(fl_line_layer) 
     const uint32_t *restrict order = line->order;
     const real *restrict steps = line->steps, *restrict spreads = line->spreads;
     const vec zero = v_set1(0), up = v_set1(1 + (real)0x1p-20), walk_gamma = v_set1(line->walk_gamma);
-    vec d[WALK_VECS], error[WALK_VECS], margin[WALK_VECS], slopes[WALK_VECS], next_error[WALK_VECS];
+    vec d[WALK_VECS], margin[WALK_VECS], slopes[WALK_VECS];
     vec z[WALK_VECS], slope[WALK_VECS], length[WALK_VECS], size[WALK_VECS], sure[WALK_VECS];
     uint32_t active = 0, has_bit = 0, all_sure = ~(uint32_t)0 >> (32 - vecs * LANES);
     real *rows = line->rows + first;
@@ -158,8 +158,8 @@ INLINE int walk_vectors(const int vecs, const int relu, const FL(fl_line_layer) 
         /* Where nothing was added to the bias, the sum is the bias. */
         const vmask moves = v_positive(sum);
         const vec guard = v_select(moves, v_load(l->guard + at), v_set1(-(real)INFINITY));
-        error[v] = v_select(moves, bound, zero);
-        margin[v] = v_fma(walk_gamma, d[v], error[v]) + guard;
+        const vec error = v_select(moves, bound, zero);
+        margin[v] = v_fma(walk_gamma, d[v], error) + guard;
         has_bit |= v_bits(v_positive(guard + v_set1(1))) << (v * LANES);
 
         z[v] = v_load(rows + v * LANES) + bias;
@@ -168,7 +168,8 @@ INLINE int walk_vectors(const int vecs, const int relu, const FL(fl_line_layer) 
         sure[v] = v_size(z[v]) - margin[v];
         const vmask positive = v_positive(z[v]);
         const vec a = fold_turn(relu, positive, z[v], slopes[v]), turn = fold_turn(relu, positive, slope[v], slopes[v]);
-        next_error[v] = v_select(positive, v_set1(1), v_size(slopes[v])) * error[v];
+        v_store(line->errors + at, error);
+        v_store(line->next_errors + at, v_select(positive, v_set1(1), v_size(slopes[v])) * error);
         size[v] = v_size(a) + v_size(turn);
         v_store(rows + v * LANES, a);
         v_store(rows + stride + v * LANES, turn);
@@ -190,12 +191,11 @@ INLINE int walk_vectors(const int vecs, const int relu, const FL(fl_line_layer) 
         }
         const uint32_t flips = (active ^ next_active) & has_bit;
         if (flips) {
-            real units[4][WALK_UNITS];
+            real units[3][WALK_UNITS];
             UNROLL for (int v = 0; v < vecs; v++) {
                 v_store(units[0] + v * LANES, z[v]);
                 v_store(units[1] + v * LANES, slope[v]);
-                v_store(units[2] + v * LANES, error[v]);
-                v_store(units[3] + v * LANES, walk_gamma * length[v]);
+                v_store(units[2] + v * LANES, length[v]);
             }
             list_crossings(line, k, first, flips, units);
         }
@@ -216,9 +216,8 @@ INLINE int walk_vectors(const int vecs, const int relu, const FL(fl_line_layer) 
     UNROLL for (int v = 0; v < vecs; v++) {
         const size_t at = first + (size_t)v * LANES;
         sure_bits |= v_bits(v_positive(sure[v])) << (v * LANES);
-        v_store(line->next_errors + at, next_error[v]);
-        v_store(line->next_sizes + at,
-                v_select(v_positive(size[v] + next_error[v]), size[v] + v_set1((real)FL_LEAST), zero));
+        const vmask any = v_positive(size[v] + v_load(line->next_errors + at));
+        v_store(line->next_sizes + at, v_select(any, size[v] + v_set1((real)FL_LEAST), zero));
     }
     return sure_bits == all_sure;
 }
@@ -269,20 +268,30 @@ static int place(FL(fl_line) *line)
     return sure;
 }
 
+#if FL_REAL_BITS == 80
+INLINE void store_doubles(double *p, vec a) { *p = (double)a; }
+#else
+INLINE void store_doubles(double *p, vec a) { v_store(p, a); }
+#endif
+
 static void accumulate(size_t n_rows, const uint32_t *order, const real *restrict rows, size_t stride,
                        const real *restrict limits, real *restrict total, size_t n, double *restrict totals,
                        uint8_t *restrict large)
 {
-    for (size_t i = 0; i < n_rows; i++, totals += n) {
+    for (size_t i = 0; i < n_rows; i++) {
         const real *row = rows + order[i] * stride;
         const vec limit = v_set1(limits[order[i]]);
+        /* what a vector has too much goes where the next rows will be, while there are some */
+        const int whole = (n_rows - i) * n >= stride;
         uint32_t any = 0;
         for (size_t j = 0; j < stride; j += LANES) {
-            const vec turn = v_load(row + j);
-            v_store(total + j, v_load(total + j) + turn);
+            const vec turn = v_load(row + j), sum = v_load(total + j) + turn;
+            v_store(total + j, sum);
+            if (whole) store_doubles(totals + i * n + j, sum);
             any |= v_bits(v_positive(v_size(turn) - limit));
         }
-        for (size_t j = 0; j < n; j++) totals[j] = (double)total[j];
+        if (!whole)
+            for (size_t j = 0; j < n; j++) totals[i * n + j] = (double)total[j];
         large[i] = any != 0;
     }
 }

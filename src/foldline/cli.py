@@ -256,8 +256,8 @@ def _knots(args):
     how = next(name for name, n in found.stats.items() if n)
     text = f"{found!r}, proved {how}.\nThe slope begins as {_slope(found.first_slope[0])}."
     rows = [
-        [f"{t:.17g}", str(neuron), "yes" if is_knot else "no", _slope(slope)]
-        for t, neuron, is_knot, slope in zip(found.t, found.neuron, found.is_knot, found.slope_after)
+        [str(t), str(neuron), "yes" if is_knot else "no", _slope(slope)]
+        for t, neuron, is_knot, slope in zip(found.t.tolist(), found.neuron, found.is_knot, found.slope_after)
     ]
     if rows:
         text += "\n" + bench.table(["t", "neuron", "knot", "slope after"], rows)

@@ -252,6 +252,11 @@ class _Table:
         for array in self.rows.values():
             array.resize((n_rows, *array.shape[1:]), refcheck=False)
 
+    def grow(self):
+        """Make room for as many rows as it looks like; what is resized is written, so not for far more."""
+        room, expected = len(self.rows["t"]), self.n_rows / max(self.n_segments, 1) * len(self.counts)
+        self.resize(min(4 * room, int(max(1.05 * expected, 1.25 * room))))
+
     def sweep(self, sweep, starts, stops, how, stop):
         """Add segments by a sweep, until `stop` has an item; returns whether the next one is undecided."""
         while len(starts) and not stop:
@@ -266,7 +271,7 @@ class _Table:
                 return True
             starts, stops = starts[n_done:], stops[n_done:]
             if len(starts) and not stop:
-                self.resize(2 * len(self.rows["t"]))
+                self.grow()
         return False
 
     def add_exactly(self, net, line):
