@@ -331,11 +331,13 @@ def _crossings(net, line):
     row before is of the same crossing."""
     chain = cells.ExactChain(net, line)
     pieces = list(cells.iter_cells(chain))
-    denominator = math.lcm(*(w for _, cell, _ in pieces for _, w in cell.vertices))
+    denominator = math.lcm(*(w for _, cell, _ in pieces for _, w in cell.vertices if w))
     one = 2**-chain.exponent
 
     def left(piece):
-        return min(u * (denominator // w) for u, w in piece[1].vertices)
+        """Of a piece, in units of 1 / denominator; w = 0 is a direction without an end."""
+        ends = [u * (denominator // w) if w else u * math.inf for u, w in piece[1].vertices]
+        return min(ends, default=-math.inf)
 
     def slope(piece):
         return [_quotient(m, one) for m in piece[2][:, 0]]
