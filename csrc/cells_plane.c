@@ -53,7 +53,7 @@ static fl_status sides(fl_walk *w, const fl_cell *polygon, const fl_forms *forms
     return FL_OK;
 }
 
-/* The point between a and b where the form, za > 0 at a and zb < 0 at b, has the value z. */
+/* The point between a and b where the form, za at a and zb at b on the other side of 0, has the value z. */
 static void crossing(const double *a, const double *b, double za, double zb, double z, double *point)
 {
     const double t = (za - z) / (za - zb);
@@ -120,6 +120,35 @@ static void point(const fl_walk *w, const fl_cell *polygon, double *mean)
     mean[1] *= share;
 }
 
+/* Means of the vertices that the parts would have. */
+static void points_of_parts(const fl_walk *w, const fl_cell *polygon, const fl_forms *forms, size_t at,
+                            double *below, double *above)
+{
+    (void)w;
+    const double *v = polygon->vertices, *last = v + 2 * (polygon->n - 1);
+    const double mx = forms->rows[at], my = forms->rows[forms->stride + at], c = forms->rows[2 * forms->stride + at];
+    double sums[2][2] = {{0}}, across[2] = {0}, n[2] = {0};
+    double z_before = mx * last[0] + (my * last[1] + c);
+    for (size_t i = 0; i < polygon->n; i++, last = v, v += 2) {
+        const double z = mx * v[0] + (my * v[1] + c);
+        const int side = z > 0;
+        sums[side][0] += v[0];
+        sums[side][1] += v[1];
+        n[side] += 1;
+        if (side != (z_before > 0)) {
+            double p[2];
+            crossing(last, v, z_before, z, 0, p);
+            across[0] += p[0];
+            across[1] += p[1];
+        }
+        z_before = z;
+    }
+    for (int k = 0; k < 2; k++) {
+        below[k] = (sums[0][k] + across[k]) / (n[0] + 2);
+        above[k] = (sums[1][k] + across[k]) / (n[1] + 2);
+    }
+}
+
 /* By triangles over the first vertex: differences keep the digits of small polygons. */
 static double area(const double *v, size_t n)
 {
@@ -146,4 +175,5 @@ static fl_status describe(fl_walk *w, const fl_cell *polygon, fl_cell_facts *fac
 }
 
 const fl_geometry fl_plane_geometry = {.name = "polygons", .root = root, .sides = sides, .split = split,
-                                       .point = point, .describe = describe};
+                                       .point = point, .points_of_parts = points_of_parts,
+                                       .describe = describe};
