@@ -66,7 +66,8 @@ static fl_lp_form take_form(const fl_forms *forms, size_t at, double sign, size_
 static double scale_of(const fl_forms *forms, size_t at, const double *reach, size_t d)
 {
     double largest = 0, sum = 0;
-    for (size_t k = 0; k < d; k++) largest = fmax(largest, fabs(forms->rows[k * forms->stride + at]) * reach[k]);
+    for (size_t k = 0; k < d; k++)
+        largest = fmax(largest, fabs(forms->rows[k * forms->stride + at]) * reach[k]);
     if (largest == 0) return 0;
     for (size_t k = 0; k < d; k++) {
         const double m = forms->rows[k * forms->stride + at] * reach[k] / largest;
@@ -131,9 +132,11 @@ static workshop *new_workshop(fl_walk *w)
                               .high = rates + 2 * stride, .cuts = &w->cuts, .scales = scales, .row = rows,
                               .rates = rates},
                        .form = rows + d + 1, .middle = rates + 3 * stride,
-                       .corner = fl_lp_corner_in(corner, d), .scales = scales, .scales_left = scales + w->cuts.stride, .low = rates + 4 * stride,
+                       .corner = fl_lp_corner_in(corner, d), .scales = scales,
+                       .scales_left = scales + w->cuts.stride, .low = rates + 4 * stride,
                        .high = rates + 5 * stride, .facets = facets};
-    for (size_t i = 0; i < w->cuts.stride; i++) scales[i] = i < w->cuts.n ? scale_of(&w->cuts, i, w->cells->reach, d) : 0;
+    for (size_t i = 0; i < w->cuts.stride; i++)
+        scales[i] = i < w->cuts.n ? scale_of(&w->cuts, i, w->cells->reach, d) : 0;
     bound_coordinates(w->cells, shop->lp.low, shop->lp.high);
     return shop;
 }
