@@ -30,14 +30,16 @@ fl_status fl_cell_opens_add(fl_cell_opens *opens, const uint8_t *bits, size_t le
     return FL_OK;
 }
 
-fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double *point, size_t n_vertices,
-                           const double *vertices, size_t n_facets, const uint32_t *facets, const int64_t *cut_bits)
+fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double *point,
+                           const fl_cell_facts *facts, const int64_t *cut_bits)
 {
+    const size_t n_vertices = facts->n_vertices, n_facets = facts->n_facets;
     const size_t d = rows->d;
     if (rows->n == rows->capacity) {
         const size_t capacity = more_than(rows->n);
         if (!grown(&rows->patterns, capacity, rows->n_bytes + 1) ||
             !grown(&rows->points, capacity, d * sizeof(double)) ||
+            !grown(&rows->volumes, capacity, sizeof(double)) ||
             !grown(&rows->vertex_ends, capacity, sizeof(size_t)) ||
             !grown(&rows->facet_ends, capacity, sizeof(size_t)))
             return FL_NO_MEMORY;
@@ -55,8 +57,9 @@ fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double
     }
     memcpy(rows->patterns + rows->n * rows->n_bytes, bits, rows->n_bytes);
     memcpy(rows->points + rows->n * d, point, d * sizeof(double));
-    if (n_vertices) memcpy(rows->vertices + rows->n_vertices * d, vertices, n_vertices * d * sizeof(double));
-    for (size_t i = 0; i < n_facets; i++) rows->facets[rows->n_facets + i] = cut_bits[facets[i]];
+    if (n_vertices) memcpy(rows->vertices + rows->n_vertices * d, facts->vertices, n_vertices * d * sizeof(double));
+    for (size_t i = 0; i < n_facets; i++) rows->facets[rows->n_facets + i] = cut_bits[facts->facets[i]];
+    rows->volumes[rows->n] = facts->volume;
     rows->vertex_ends[rows->n] = rows->n_vertices += n_vertices;
     rows->facet_ends[rows->n++] = rows->n_facets += n_facets;
     return FL_OK;
@@ -74,9 +77,77 @@ void fl_cell_rows_free(fl_cell_rows *rows)
 {
     free(rows->patterns);
     free(rows->points);
+    free(rows->volumes);
     free(rows->vertex_ends);
     free(rows->facet_ends);
     free(rows->vertices);
     free(rows->facets);
+    memset(rows, 0, sizeof *rows);
+}
+
+static fl_status make_room(fl_exact_rows *rows, size_t n_vertices, size_t n_facets, size_t n_members)
+{
+    const size_t size = rows->d + 1;
+    if (rows->n == rows->capacity) {
+        const size_t capacity = more_than(rows->n);
+        if (!grown(&rows->patterns, capacity, rows->n_bytes + 1)) return FL_NO_MEMORY;
+        if (!rows->only_patterns && (!grown(&rows->forms, capacity, rows->n_out * size * sizeof(int64_t)) ||
+                                     !grown(&rows->volumes, capacity, sizeof(double)) ||
+            !grown(&rows->vertex_ends, capacity, sizeof(size_t)) ||
+                                     !grown(&rows->facet_ends, capacity, sizeof(size_t))))
+            return FL_NO_MEMORY;
+        rows->capacity = capacity;
+    }
+    if (rows->n_vertices + n_vertices > rows->vertex_capacity) {
+        const size_t capacity = more_than(rows->n_vertices + n_vertices);
+        if (!grown(&rows->vertices, capacity, size * sizeof(int64_t))) return FL_NO_MEMORY;
+        rows->vertex_capacity = capacity;
+    }
+    if (rows->n_facets + n_facets > rows->facet_capacity) {
+        const size_t capacity = more_than(rows->n_facets + n_facets);
+        if (!grown(&rows->member_ends, capacity, sizeof(size_t))) return FL_NO_MEMORY;
+        rows->facet_capacity = capacity;
+    }
+    if (rows->n_members + n_members > rows->member_capacity) {
+        const size_t capacity = more_than(rows->n_members + n_members);
+        if (!grown(&rows->members, capacity, sizeof(uint32_t))) return FL_NO_MEMORY;
+        rows->member_capacity = capacity;
+    }
+    return FL_OK;
+}
+
+fl_status fl_exact_rows_add(fl_exact_rows *rows, const uint8_t *bits, const int64_t *forms, size_t n_vertices,
+                            const int64_t *vertices, size_t n_facets, const uint64_t *members)
+{
+    const size_t size = rows->d + 1, n_words = fl_words(n_vertices), n_forms = rows->n_out * size;
+    if (rows->only_patterns) n_vertices = n_facets = 0;
+    const fl_status status = make_room(rows, n_vertices, n_facets, n_facets * n_vertices);
+    if (status) return status;
+    memcpy(rows->patterns + rows->n++ * rows->n_bytes, bits, rows->n_bytes);
+    if (rows->only_patterns) return FL_OK;
+    for (size_t o = 0; o < rows->n_out; o++)
+        for (size_t k = 0; k < size; k++)
+            rows->forms[(rows->n - 1) * n_forms + o * size + k] = forms[k * rows->n_out + o];
+    memcpy(rows->vertices + rows->n_vertices * size, vertices, n_vertices * size * sizeof(int64_t));
+    for (size_t i = 0; i < n_facets; i++) {
+        for (size_t v = 0; v < n_vertices; v++)
+            if (fl_bit(members + i * n_words, v)) rows->members[rows->n_members++] = (uint32_t)v;
+        rows->member_ends[rows->n_facets++] = rows->n_members;
+    }
+    rows->vertex_ends[rows->n - 1] = rows->n_vertices += n_vertices;
+    rows->facet_ends[rows->n - 1] = rows->n_facets;
+    return FL_OK;
+}
+
+void fl_exact_rows_free(fl_exact_rows *rows)
+{
+    free(rows->patterns);
+    free(rows->forms);
+    free(rows->volumes);
+    free(rows->vertex_ends);
+    free(rows->facet_ends);
+    free(rows->vertices);
+    free(rows->member_ends);
+    free(rows->members);
     memset(rows, 0, sizeof *rows);
 }

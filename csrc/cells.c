@@ -11,16 +11,11 @@
    Algorithms, 2nd edition, section 3.1). Updates of forms add to n. */
 #include "cells.h"
 
-#include <float.h>
-#include <math.h>
 #include <string.h>
 
 #include "memory.h"
 #include "walk.h"
 
-#define ROUNDOFF (DBL_EPSILON / 2)
-/* The bounds are themselves sums of positive numbers, rounded. */
-#define FOR_ROUNDED_BOUNDS 1.01
 /* Beyond this nothing is computed, so that no infinity meets another. */
 #define LARGEST 1e280
 
@@ -33,11 +28,8 @@ static double size_of(const double *form, const double *reach, size_t d)
     return size;
 }
 
-/* What evaluating a form at a point, and placing a crossing by such values, can be off by. */
-static double evaluation_error(double size, size_t d) { return (double)(3 * d + 16) * ROUNDOFF * size; }
-
 typedef struct {
-    double *columns, *start, *slopes, *slack, *size;
+    double *columns, *start, *slopes, *slack, *size, *error;
     uint64_t *folding, *leaking;
     int64_t *bits;
 } layer_arrays;
@@ -50,6 +42,7 @@ static layer_arrays take_layer(fl_arena *arena, size_t d, size_t n_in, size_t n_
     a.slopes = fl_take(arena, n_units, sizeof(double));
     a.slack = fl_take(arena, stride, sizeof(double));
     a.size = fl_take(arena, stride, sizeof(double));
+    a.error = fl_take(arena, stride, sizeof(double));
     a.folding = fl_take(arena, fl_words(n_units), sizeof(uint64_t));
     a.leaking = fl_take(arena, fl_words(n_units), sizeof(uint64_t));
     a.bits = fl_take(arena, n_units, sizeof(int64_t));
@@ -74,7 +67,7 @@ static void fill_layer(fl_cell_layer *layer, const layer_arrays *a, size_t n_in,
     }
     for (size_t j = n_units; j < stride; j++) a->start[d * stride + j] = -1;
     *layer = (fl_cell_layer){.n_in = n_in, .n_units = n_units, .stride = stride, .columns = a->columns,
-                             .start = a->start, .slopes = a->slopes, .slack = a->slack, .size = a->size,
+                             .start = a->start, .slopes = a->slopes, .slack = a->slack, .size = a->size, .error = a->error,
                              .folding = a->folding, .leaking = a->leaking, .bits = a->bits,
                              .first_bit = first_bit, .n_bits = bit - first_bit};
 }
@@ -94,12 +87,13 @@ static double bound_layer(const fl_cell_layer *layer, const layer_arrays *a, con
             s += w * size[i];
             e += w * error[i];
         }
-        if (s > 0) e += n_operations * (ROUNDOFF * s + DBL_TRUE_MIN);
+        if (s > 0) e += n_operations * (FL_ROUNDOFF * s + DBL_TRUE_MIN);
         const double steepest = fmax(1, fabs(layer->slopes[j]));
-        next_size[j] = s * FOR_ROUNDED_BOUNDS * steepest;
-        next_error[j] = e * FOR_ROUNDED_BOUNDS * steepest;
-        a->size[j] = certify ? s * FOR_ROUNDED_BOUNDS : 0;
-        a->slack[j] = certify ? (e + evaluation_error(s, d)) * FOR_ROUNDED_BOUNDS : 0;
+        next_size[j] = s * FL_FOR_ROUNDED_BOUNDS * steepest;
+        next_error[j] = e * FL_FOR_ROUNDED_BOUNDS * steepest;
+        a->error[j] = certify ? e * FL_FOR_ROUNDED_BOUNDS : 0;
+        a->size[j] = certify ? s * FL_FOR_ROUNDED_BOUNDS : 0;
+        a->slack[j] = certify ? (e + fl_evaluation_error(s, d)) * FL_FOR_ROUNDED_BOUNDS : 0;
         largest = fmax(largest, fmax(next_size[j], next_error[j]));
         if (!(largest <= LARGEST)) return INFINITY;
     }
@@ -140,8 +134,8 @@ static void fill_half_spaces(fl_forms *forms, const fl_cell_domain *domain)
     for (size_t i = 0; i < forms->n; i++) {
         const double *form = domain->half_spaces + i * (d + 1), size = size_of(form, domain->reach, d);
         for (size_t k = 0; k <= d; k++) forms->rows[k * forms->stride + i] = form[k];
-        forms->size[i] = size * FOR_ROUNDED_BOUNDS;
-        forms->slack[i] = evaluation_error(size, d) * FOR_ROUNDED_BOUNDS;
+        forms->size[i] = size * FL_FOR_ROUNDED_BOUNDS;
+        forms->slack[i] = fl_evaluation_error(size, d) * FL_FOR_ROUNDED_BOUNDS;
     }
 }
 
@@ -167,6 +161,8 @@ fl_status fl_cells_new(size_t n_layers, const size_t *widths, const double *cons
         for (size_t l = 0; l < n_hidden; l++) arrays[l] = take_layer(&arena, d, widths[l], widths[l + 1]);
         cells->inputs = copied(fl_take(&arena, domain->n_inputs * (d + 1), sizeof(double)), domain->inputs,
                                domain->n_inputs * (d + 1), sizeof(double));
+        cells->input_errors = copied(fl_take(&arena, domain->n_inputs, sizeof(double)), domain->input_errors,
+                                     domain->n_inputs, sizeof(double));
         cells->reach = copied(fl_take(&arena, d, sizeof(double)), domain->reach, d, sizeof(double));
         cells->vertices = copied(fl_take(&arena, domain->n_vertices * d, sizeof(double)), domain->vertices,
                                  domain->n_vertices * d, sizeof(double));
@@ -184,6 +180,7 @@ fl_status fl_cells_new(size_t n_layers, const size_t *widths, const double *cons
         cells->kernels = kernels;
         cells->d = d;
         cells->n_hidden = n_hidden;
+        cells->n_inputs = domain->n_inputs;
         cells->n_vertices = domain->n_vertices;
         cells->certify = domain->certify;
         for (size_t l = 0; l < n_hidden; l++) {

@@ -23,6 +23,7 @@ typedef struct {
     const double *start;       /* forms, rows [d + 1][stride], of no unit below: the bias; padding -1 */
     const double *slopes;      /* [n_units]; 1: passes through, no bit */
     const double *slack, *size;/* [stride]: of the forms, see fl_forms */
+    const double *error;       /* [stride]: the part of slack that is not from evaluating */
     const uint64_t *folding;   /* the units with a bit */
     const uint64_t *leaking;   /* the units whose slope is not 0 */
     const int64_t *bits;       /* [n_units]: which, or FL_NO_BIT */
@@ -33,7 +34,9 @@ struct fl_cells {
     const fl_cell_kernels *kernels;
     size_t d, n_hidden, n_neurons, n_bytes, widest;
     fl_cell_layer *layers;     /* [n_hidden] */
+    size_t n_inputs;
     const double *inputs;      /* [n_inputs][d + 1]: forms of the network's inputs */
+    const double *input_errors;/* [n_inputs] */
     const double *reach;       /* [d]: |u_k| <= reach_k in the domain */
     fl_forms half_spaces;      /* of the domain, positive inside */
     int certify;
@@ -45,6 +48,13 @@ struct fl_cells {
 
 typedef struct fl_walk fl_walk;
 typedef struct fl_cell fl_cell;   /* a geometry's own, on the walk's stack */
+
+typedef struct {
+    size_t n_vertices, n_facets;
+    const double *vertices;    /* [n_vertices][d]; none where the geometry has none */
+    const uint32_t *facets;    /* [n_facets]: numbers of cuts */
+    double volume;             /* NaN where the geometry has no vertices */
+} fl_cell_facts;
 
 /* All return FL_UNDECIDED where doubles do not suffice. */
 typedef struct {
@@ -61,9 +71,12 @@ typedef struct {
                        const fl_cell **below, const fl_cell **above);
     /* A point, [d], as far inside as is easily had. */
     void (*point)(const fl_walk *walk, const fl_cell *cell, double *point);
-    /* The vertices, [n][d], and the cuts that make facets; none where the geometry has none. */
-    void (*describe)(const fl_walk *walk, const fl_cell *cell, size_t *n_vertices, const double **vertices,
-                     size_t *n_facets, const uint32_t **facets);
+    /* Points, [d], in the parts below and above a form that crosses, had with less work than by splitting;
+       null where there is no such way. */
+    void (*points_of_parts)(const fl_walk *walk, const fl_cell *cell, const fl_forms *forms, size_t at,
+                            double *below, double *above);
+    /* The cell in numbers; they last until the walk goes on. */
+    fl_status (*describe)(fl_walk *walk, const fl_cell *cell, fl_cell_facts *facts);
 } fl_geometry;
 
 /* Cutting rounds: what a cut may put a new vertex off by, in units of reach_k. */

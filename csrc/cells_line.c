@@ -63,13 +63,16 @@ static void point(const fl_walk *w, const fl_cell *interval, double *middle)
     *middle = interval->ends[0] / 2 + interval->ends[1] / 2;
 }
 
-static void describe(const fl_walk *w, const fl_cell *interval, size_t *n_vertices, const double **vertices,
-                     size_t *n_facets, const uint32_t **facets)
+static fl_status describe(fl_walk *w, const fl_cell *interval, fl_cell_facts *facts)
 {
-    (void)w;
-    *n_vertices = *n_facets = 2;
-    *vertices = interval->ends;
-    *facets = interval->cuts;
+    double *ends = fl_stack_take(&w->stack, 2 * sizeof(double));
+    if (!ends) return FL_NO_MEMORY;
+    for (int i = 0; i < 2; i++) {
+        ends[i] = interval->ends[i];
+        fl_move_to_corner(w, interval->cuts + i, ends + i);
+    }
+    *facts = (fl_cell_facts){2, 2, ends, interval->cuts, fabs(ends[1] - ends[0])};
+    return FL_OK;
 }
 
 const fl_geometry fl_line_geometry = {.name = "sweep", .root = root, .sides = sides, .split = split,

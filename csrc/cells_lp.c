@@ -384,8 +384,7 @@ static int makes_facet(const fl_walk *w, const fl_lp *lp, workshop *shop, size_t
 /* No vertices. A cut makes a facet where, without it, the cell would be larger; a cut that makes none is not
    looked at any more, so that of two that say the same one remains. For a half-space of the domain the box
    is made wider, so that none of its faces stands in for the half-space. */
-static void describe(const fl_walk *w, const fl_cell *cell, size_t *n_vertices, const double **vertices,
-                     size_t *n_facets, const uint32_t **facets)
+static fl_status describe(fl_walk *w, const fl_cell *cell, fl_cell_facts *facts)
 {
     workshop *shop = cell->shop;
     const size_t d = w->cells->d;
@@ -395,9 +394,7 @@ static void describe(const fl_walk *w, const fl_cell *cell, size_t *n_vertices, 
     lp.scales = shop->scales_left;
     memcpy(lp.scales, shop->scales, w->cuts.n * sizeof(double));
     mean_of(cell->found->points, cell->found->n_points, d, shop->middle);
-    *n_vertices = *n_facets = 0;
-    *vertices = NULL;
-    *facets = shop->facets;
+    *facts = (fl_cell_facts){.facets = shop->facets, .volume = NAN};
     for (size_t i = 0; i < w->cuts.n; i++) {
         for (size_t k = 0; k < d; k++) {
             const double low = shop->lp.low[k], high = shop->lp.high[k];
@@ -408,8 +405,9 @@ static void describe(const fl_walk *w, const fl_cell *cell, size_t *n_vertices, 
         lp.scales[i] = 0;
         if (shop->scales[i] == 0 || !makes_facet(w, &lp, shop, i)) continue;
         lp.scales[i] = shop->scales[i];
-        shop->facets[(*n_facets)++] = (uint32_t)i;
+        shop->facets[facts->n_facets++] = (uint32_t)i;
     }
+    return FL_OK;
 }
 
 const fl_geometry fl_lp_geometry = {.name = "lp", .root = root, .sides = sides, .split = split,

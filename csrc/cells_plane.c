@@ -120,13 +120,29 @@ static void point(const fl_walk *w, const fl_cell *polygon, double *mean)
     mean[1] *= share;
 }
 
-static void describe(const fl_walk *w, const fl_cell *polygon, size_t *n_vertices, const double **vertices,
-                     size_t *n_facets, const uint32_t **facets)
+/* By triangles over the first vertex: differences keep the digits of small polygons. */
+static double area(const double *v, size_t n)
 {
-    (void)w;
-    *n_vertices = *n_facets = polygon->n;
-    *vertices = polygon->vertices;
-    *facets = polygon->edges;
+    double twice = 0;
+    for (size_t i = 2; i < n; i++) {
+        const double *a = v + 2 * (i - 1), *b = v + 2 * i;
+        twice += (a[0] - v[0]) * (b[1] - v[1]) - (a[1] - v[1]) * (b[0] - v[0]);
+    }
+    return twice / 2;
+}
+
+static fl_status describe(fl_walk *w, const fl_cell *polygon, fl_cell_facts *facts)
+{
+    const size_t n = polygon->n;
+    double *vertices = fl_stack_take(&w->stack, n * 2 * sizeof(double));
+    if (!vertices) return FL_NO_MEMORY;
+    memcpy(vertices, polygon->vertices, n * 2 * sizeof(double));
+    for (size_t i = 0, before = n - 1; i < n; before = i++) {
+        const uint32_t cuts[2] = {polygon->edges[before], polygon->edges[i]};
+        fl_move_to_corner(w, cuts, vertices + 2 * i);
+    }
+    *facts = (fl_cell_facts){n, n, vertices, polygon->edges, area(vertices, n)};
+    return FL_OK;
 }
 
 const fl_geometry fl_plane_geometry = {.name = "polygons", .root = root, .sides = sides, .split = split,

@@ -85,6 +85,40 @@ FL_DECLARE(float, _f32)
 FL_DECLARE(double, _f64)
 #undef FL_DECLARE
 
+/* Where segments cross the folds of a network: what to do, and where to put it. A row is a crossing; rows
+   are in order of segment and t. */
+typedef struct {
+    const double *starts, *stops; /* (n_segments, n_in), contiguous, finite */
+    size_t n_segments;
+    size_t room;                  /* for so many rows */
+    int64_t *row_counts;          /* (n_segments,): of rows */
+    double *first_slope;          /* (n_segments, n_out): derivative by t of the outputs on the first piece */
+    double *t, *t_error;          /* (room,): the crossing is within t_error of t */
+    int32_t *neuron;              /* (room,): the bit that flips */
+    double *slope_after;          /* (room, n_out): derivative on the next piece */
+    uint8_t *is_knot;             /* (room,): whether the derivative changes */
+    int (*interrupted)(void *);   /* called with `context` after some time, every now and then; what is not 0 */
+    void *context;                /* ends the call */
+    size_t n_done, n_rows;        /* set: segments done, and rows */
+    int undecided;                /* set: rounding leaves the next segment open; where not, and segments are left,
+                                     there is no room for the next, or the call was interrupted */
+} fl_knots_request;
+
+/* The sweep in double, and in long double, many times slower, for what that leaves open. A sweep serves
+   one thread at a time; its arguments are those of fl_network_new. All that is reported is proved, for real
+   arithmetic, but the slopes, which are rounded. */
+#define FL_DECLARE(T)                                                                                       \
+    typedef struct fl_sweep##T fl_sweep##T;                                                                 \
+    fl_status fl_sweep_new##T(size_t n_layers, const size_t *widths, const double *const *weights,          \
+                              const double *const *biases, const double *const *slopes, const char *isa,    \
+                              fl_sweep##T **sweep);                                                         \
+    void fl_sweep_free##T(fl_sweep##T *sweep);                                                              \
+    fl_status fl_knots##T(fl_sweep##T *sweep, fl_knots_request *request);
+
+FL_DECLARE(_f64)
+FL_DECLARE(_wide)
+#undef FL_DECLARE
+
 /* A multiset of patterns: exact for up to 128 neurons; beyond that by a 128-bit hash of the row,
    where two of n patterns collide with probability below n^2 / 2^129. */
 typedef struct fl_pattern_set fl_pattern_set;
@@ -126,9 +160,11 @@ typedef struct {
 
 /* A row a cell, in the order of their patterns read as words, inactive before active. */
 typedef struct {
+    int only_patterns;           /* set by the caller: nothing else is wanted */
     size_t n, n_vertices, n_facets, capacity, vertex_capacity, facet_capacity, d, n_bytes;
     uint8_t *patterns;           /* [n][n_bytes] */
     double *points;              /* [n][d]: inside, proved */
+    double *volumes;             /* [n]; NaN where there are no vertices */
     size_t *vertex_ends, *facet_ends;   /* [n] */
     double *vertices;            /* [n_vertices][d]: in the plane counterclockwise */
     int64_t *facets;             /* [n_facets]: the neuron, or -1 - i for half-space i of the domain */
@@ -156,5 +192,49 @@ fl_status fl_cells_walk(const fl_cells *cells, const char *engine, const uint8_t
                         fl_cell_stats *stats);
 void fl_cell_opens_free(fl_cell_opens *opens);
 void fl_cell_rows_free(fl_cell_rows *rows);
+
+/* The same in integers: ties are ordinary, and what outgrows the integers is left open. */
+#define FL_EXACT_MOST_INPUTS 16   /* coordinates of a domain */
+
+typedef struct {
+    size_t d;                    /* at most FL_EXACT_MOST_INPUTS */
+    const int64_t *inputs;       /* [widths[0]][d + 1]: the network's inputs are these forms of (u, 1) */
+    const int64_t *one;          /* [d + 1]: the form that biases multiply, of coefficients -1, 0 and 1 */
+    size_t n_lines, n_vertices, n_facets;
+    const int64_t *points;       /* [n_lines + n_vertices][d + 1]: homogeneous coordinates in lowest terms,
+                                    lines first, w = 0; the lines of all of space are the axes */
+    const uint64_t *facets;      /* [n_vertices][ceil(n_facets / 64)]: bit sets, the facets each lies on */
+} fl_exact_domain;
+
+/* A row a cell, in the order of the walk. */
+typedef struct {
+    int only_patterns;           /* set by the caller: nothing but `patterns` is wanted */
+    size_t n, n_vertices, n_facets, n_members, d, n_out, n_bytes;
+    size_t capacity, vertex_capacity, facet_capacity, member_capacity;
+    uint8_t *patterns;           /* [n][n_bytes] */
+    int64_t *forms;              /* [n][n_out][d + 1]: of the outputs */
+    double *volumes;             /* [n]; NaN where there are no vertices */
+    size_t *vertex_ends, *facet_ends;   /* [n] */
+    int64_t *vertices;           /* [n_vertices][d + 1] */
+    size_t *member_ends;         /* [n_facets] */
+    uint32_t *members;           /* [n_members]: the vertices on each facet, as numbers within the cell */
+} fl_exact_rows;
+
+typedef struct fl_exact_cells fl_exact_cells;
+
+/* Layers as in fl_network_new, scaled to integers: units pass on ones[l] * z where active and
+   slopes[l][j] * z where not; slopes and ones are of the hidden layers. No magnitude is above 2^62.
+   Everything is copied. */
+fl_status fl_exact_cells_new(size_t n_layers, const size_t *widths, const int64_t *const *weights,
+                             const int64_t *const *biases, const int64_t *const *slopes, const int64_t *ones,
+                             const fl_exact_domain *domain, fl_exact_cells **cells);
+void fl_exact_cells_free(fl_exact_cells *cells);
+
+/* As fl_cells_walk. Below a prefix that no cell has, nothing is found. Time ends no walk that has neither a
+   cell nor an open prefix to show. */
+fl_status fl_exact_cells_walk(const fl_exact_cells *cells, const uint8_t *prefix, size_t n_prefix,
+                              const fl_cell_limits *limits, fl_exact_rows *rows, fl_cell_opens *opens,
+                              fl_cell_stats *stats);
+void fl_exact_rows_free(fl_exact_rows *rows);
 
 #endif

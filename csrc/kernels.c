@@ -3,6 +3,9 @@
 
 #include "bits.h"
 #include "simd.h"
+#if FL_REAL_BITS == 64
+#include "lines.h"
+#endif
 
 /* ReLU apart: 0 * z would be NaN for z = -inf. */
 INLINE vec v_fold(vmask positive, vec z, real slope)
@@ -445,5 +448,8 @@ const FL(fl_kernels) TABLE(FL_ISA_NAME) = {
     .list_windows = list_windows,
     .combine = combine,
     .combine_all = combine_all,
+#if FL_REAL_BITS == 64
+    .lines = &line_kernels,
+#endif
     .multiply_add = multiply_add,
 };

@@ -39,6 +39,73 @@ typedef struct {
     real relative_error;       /* gamma_(n_in + 1) */
 } FL(fl_rounding);
 
+/* A layer as lines meet it: units lie across lanes, arrays are padded to FL_LINE_UNITS. */
+#define FL_LINE_UNITS 8
+typedef struct {
+    size_t n_in, n_out, stride;
+    const real *columns;       /* W transposed, [n_in][stride] */
+    const real *magnitudes;    /* |W| transposed, likewise; entries that are not 0 are at least FL_LEAST */
+    const real *bias;          /* [stride] */
+    const real *slopes;        /* [stride] */
+    const real *guard;         /* [stride]: 0 for neurons, -infinity for units without a bit */
+    int all_relu;
+    const uint8_t *passing;    /* a row of bits: units that pass on what is not positive */
+    size_t bit_stride;         /* bytes in a row of bits: whole words */
+} FL(fl_line_layer);
+
+/* What stands for a size that is not 0 is no smaller, so that products of two of them do not vanish. */
+#define FL_LEAST 0x1p-400
+
+/* Crossings as `walk` lists them, and where `place` puts them. */
+typedef struct {
+    uint32_t *pieces, *units;
+    real *begins, *values, *slopes; /* where the piece begins, and the unit's sum there and its slope on it */
+    real *errors, *roundings;  /* of the sum, and of value and slope as they were computed */
+    real *t, *spreads;         /* the crossing is within its spread of t */
+} FL(fl_crossings);
+
+/* The sums of a layer along a line, and what `walk` makes of them; knots.c has the meaning. */
+typedef struct {
+    size_t n_vertices;
+    const uint32_t *order;     /* [n_vertices]: their rows, along the line */
+    const real *t;             /* [n_vertices + 1]: where each piece begins */
+    const real *steps;         /* [n_vertices + 1]: the lengths of the pieces */
+    const real *spreads;       /* [n_vertices + 1]: how far the vertex where each ends may be from its place */
+    real gamma, walk_gamma;    /* for a sum of the layer, and for a walk along the line */
+    real *rows;                /* [2 + n_vertices][stride]: sums without the bias; on return, activations */
+    real *sizes, *errors;      /* [stride]: the bound's two sums */
+    real *next_sizes, *next_errors; /* [stride]: on return, S and e of the activations */
+    uint8_t *bits;             /* [2 + n_vertices][bit_stride]: on return, who is active */
+    FL(fl_crossings) crossings;
+    size_t room, n_crossings;  /* no more are listed than there is room for, but all are counted */
+} FL(fl_line);
+
+#define FL_PUSH_ROWS 3         /* the most that `push` takes at a time */
+
+typedef struct {
+    /* Lists the units of a layer that are not 0 in some of the rows; the list has FL_LIST_SLACK behind its end. */
+    size_t (*list)(const FL(fl_line_layer) *, const uint8_t *bits, size_t n_rows, const uint32_t *rows,
+                   uint32_t *units);
+    /* For n_rows of the rows a and out: out[row] = sum over the listed units, in order, of a[row][unit] *
+       matrix[unit]; those of matrix and out are `stride` apart. */
+    void (*push)(size_t n_rows, const uint32_t *rows, const real *restrict a, size_t a_stride,
+                 const uint32_t *restrict units, size_t n_units, const real *restrict matrix, size_t stride,
+                 real *restrict out);
+    /* out[i] = factors[i] * matrix[units[i]]. */
+    void (*scale)(size_t n_rows, const real *restrict factors, const uint32_t *restrict units,
+                  const real *restrict matrix, size_t stride, real *restrict out);
+    /* Follows the sums of a layer along a line: lists the crossings, and folds. Returns 0 where a sign at a
+       vertex is not sure; what is on the line is then of no use. */
+    int (*walk)(const FL(fl_line_layer) *, FL(fl_line) *);
+    /* Places the crossings. Returns 0 where a slope is not sure not to be 0. */
+    int (*place)(FL(fl_line) *);
+    /* totals[i] = totals[i - 1] + rows[order[i]], of the first `n` columns; large[i] tells whether a size in
+       rows[order[i]] is above limits[order[i]]. */
+    void (*accumulate)(size_t n_rows, const uint32_t *order, const real *restrict rows, size_t stride,
+                       const real *restrict limits, real *restrict total, size_t n, double *restrict totals,
+                       uint8_t *restrict large);
+} FL(fl_line_kernels);
+
 typedef struct {
     const char *isa;
     size_t panel, tile_rows, lanes;
@@ -89,6 +156,8 @@ typedef struct {
     void (*combine_all)(size_t n_rows, const FL(fl_in_force) *above, const real *restrict coefficients,
                         const real *restrict panel, size_t first, size_t n_columns, real *restrict map,
                         real *restrict offsets);
+
+    const FL(fl_line_kernels) *lines; /* in double; null in float */
 
     /* n_steps rounds of independent multiply-adds in registers; returns the operations done. */
     double (*multiply_add)(size_t n_steps);

@@ -1,6 +1,7 @@
-/* The two real types. A source that includes this is compiled once with FL_REAL_BITS 32 and once
-   with 64; FL(name) is a name for that type, name_f32 or name_f64, and FL_TABLE(isa) the name of a
-   table of kernels, fl_kernels_isa_f32 or fl_kernels_isa_f64. */
+/* The real types. A source that includes this is compiled once with FL_REAL_BITS 32 and once with 64;
+   FL(name) is a name for that type, name_f32 or name_f64, and FL_TABLE(isa) the name of a table of
+   kernels, fl_kernels_isa_f32 or fl_kernels_isa_f64. With 80, which only knots.c knows, real is long double,
+   whatever that is here. */
 #ifndef FOLDLINE_REAL_H
 #define FOLDLINE_REAL_H
 
@@ -22,8 +23,12 @@ typedef double real;
 #define FL_TABLE(isa) fl_kernels_##isa##_f64
 #define REAL_UNIT_ROUNDOFF (DBL_EPSILON / 2)
 #define REAL_SMALLEST DBL_TRUE_MIN
+#elif FL_REAL_BITS == 80
+typedef long double real;
+#define FL(name) name##_wide
+#define REAL_UNIT_ROUNDOFF (LDBL_EPSILON / 2)
 #else
-#error "compile with FL_REAL_BITS=32 or FL_REAL_BITS=64"
+#error "compile with FL_REAL_BITS=32, 64 or 80"
 #endif
 
 #endif

@@ -6,6 +6,7 @@
    v_load v_store v_set1
    v_fma(a, b, c)       a * b + c: one rounding, except in the baseline, which has two
    v_positive(z)        z > 0, false for NaN
+   v_size(z)            |z|
    v_relu(z)            z, but 0 where z < 0; NaN and -0 stay
    v_select(m, a, b)    a where m holds, else b
    v_min v_max          b where a or b is NaN
@@ -18,6 +19,10 @@
    MAP_ROWS, MAP_VECS   the largest tile of accumulators next to what v_pick needs
    list_bits(u, n, b)   the numbers n + i of the bits i of b that are 1, to u, which has room for 32; how many
    list_window(u, p, n) how many of LANES rising numbers are less than SPAN above the first; n + lane of each to p
+   quad, q_load, q_store 4 reals, whatever LANES is
+   vset, SETS           a vector of SETS sets of up to 32 things, the bits of a word each
+   v_load_sets(p), v_same_sets(a)
+   v_lacks_none(a, b), v_lacks_one(a, b) whether b lacks none, at most one, of the members of a, as bits
    v_store_bits(p, m)   TILE_VECS masks as TILE_VECS * LANES bits, first lane lowest
    v_store_bits_small(p, m) SMALL_VECS masks, likewise */
 #ifndef FOLDLINE_SIMD_H
@@ -36,7 +41,24 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-#if defined(FL_SIMD_AVX512)
+#if FL_REAL_BITS == 80
+/* One lane, and of the vocabulary what lines.h needs. */
+#define LANES 1
+#define TILE_VECS 1
+#define MAP_ROWS 1
+typedef real vec;
+typedef int vmask;
+INLINE vec v_load(const real *p) { return *p; }
+INLINE void v_store(real *p, vec a) { *p = a; }
+INLINE vec v_set1(real a) { return a; }
+INLINE vec v_fma(vec a, vec b, vec c) { return a * b + c; }
+INLINE vmask v_positive(vec z) { return z > 0; }
+INLINE vec v_size(vec z) { return z < 0 ? -z : z; }
+INLINE vec v_min(vec a, vec b) { return a < b ? a : b; }
+INLINE vec v_select(vmask m, vec a, vec b) { return m ? a : b; }
+INLINE uint32_t v_bits(vmask m) { return (uint32_t)m; }
+
+#elif defined(FL_SIMD_AVX512)
 #include <immintrin.h>
 #define TILE_ROWS 6
 #define TILE_VECS 4
@@ -99,6 +121,7 @@ INLINE vec v_load(const real *p) { return V(loadu)(p); }
 INLINE void v_store(real *p, vec a) { V(storeu)(p, a); }
 INLINE vec v_set1(real a) { return V(set1)(a); }
 INLINE vec v_fma(vec a, vec b, vec c) { return V(fmadd)(a, b, c); }
+INLINE vec v_size(vec z) { return V(abs)(z); }
 INLINE vec v_relu(vec z) { return V(max)(V(setzero)(), z); }
 INLINE vec v_select(vmask m, vec a, vec b) { return V(mask_blend)(m, b, a); }
 INLINE vec v_min(vec a, vec b) { return V(min)(a, b); }
@@ -124,6 +147,20 @@ INLINE void v_store_bits(uint8_t *p, const vmask *m)
 }
 #endif
 INLINE uint32_t v_bits(vmask m) { return m; }
+#define SETS 16
+typedef __m512i vset;
+INLINE vset v_load_sets(const uint32_t *p) { return _mm512_loadu_si512(p); }
+INLINE vset v_same_sets(uint32_t a) { return _mm512_set1_epi32((int)a); }
+INLINE uint32_t v_lacks_none(vset a, vset b)
+{
+    const vset lacks = _mm512_andnot_si512(b, a);
+    return _mm512_testn_epi32_mask(lacks, lacks);
+}
+INLINE uint32_t v_lacks_one(vset a, vset b)
+{
+    const vset lacks = _mm512_andnot_si512(b, a);
+    return _mm512_testn_epi32_mask(lacks, _mm512_add_epi32(lacks, _mm512_set1_epi32(-1)));
+}
 
 #elif defined(FL_SIMD_AVX2)
 #include <immintrin.h>
@@ -159,6 +196,7 @@ INLINE vec v_set1(real a) { return V(set1)(a); }
 INLINE vec v_fma(vec a, vec b, vec c) { return V(fmadd)(a, b, c); }
 INLINE vmask v_positive(vec z) { return V(cmp)(z, V(setzero)(), _CMP_GT_OQ); }
 INLINE vmask v_at_most(vec a, vec b) { return V(cmp)(a, b, _CMP_LE_OQ); }
+INLINE vec v_size(vec z) { return V(andnot)(v_set1(-(real)0), z); }
 INLINE vec v_relu(vec z) { return V(max)(V(setzero)(), z); }
 INLINE vec v_select(vmask m, vec a, vec b) { return V(blendv)(b, a, m); }
 INLINE vec v_min(vec a, vec b) { return V(min)(a, b); }
@@ -166,6 +204,20 @@ INLINE vec v_max(vec a, vec b) { return V(max)(a, b); }
 INLINE vec v_zip_lo(vec a, vec b) { return V_CAST_LANES(V(unpacklo)(a, b), V(unpackhi)(a, b), 0x20); }
 INLINE vec v_zip_hi(vec a, vec b) { return V_CAST_LANES(V(unpacklo)(a, b), V(unpackhi)(a, b), 0x31); }
 INLINE uint32_t v_bits(vmask m) { return (uint32_t)V(movemask)(m); }
+#define SETS 8
+typedef __m256i vset;
+INLINE vset v_load_sets(const uint32_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+INLINE vset v_same_sets(uint32_t a) { return _mm256_set1_epi32((int)a); }
+INLINE uint32_t v_empty(vset a)
+{
+    return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(a, _mm256_setzero_si256())));
+}
+INLINE uint32_t v_lacks_none(vset a, vset b) { return v_empty(_mm256_andnot_si256(b, a)); }
+INLINE uint32_t v_lacks_one(vset a, vset b)
+{
+    const vset lacks = _mm256_andnot_si256(b, a);
+    return v_empty(_mm256_and_si256(lacks, _mm256_add_epi32(lacks, _mm256_set1_epi32(-1))));
+}
 
 #elif defined(FL_SIMD_NEON)
 #include <arm_neon.h>
@@ -212,6 +264,7 @@ INLINE void v_store(real *p, vec a) { V(st1)(p, a); }
 INLINE vec v_fma(vec a, vec b, vec c) { return V(fma)(c, a, b); }
 INLINE vmask v_positive(vec z) { return V(cgtz)(z); }
 INLINE vmask v_at_most(vec a, vec b) { return V(cle)(a, b); }
+INLINE vec v_size(vec z) { return V(abs)(z); }
 INLINE vec v_select(vmask m, vec a, vec b) { return V(bsl)(m, a, b); }
 INLINE vec v_min(vec a, vec b) { return v_select(V(clt)(a, b), a, b); }
 INLINE vec v_max(vec a, vec b) { return v_select(V(cgt)(a, b), a, b); }
@@ -241,6 +294,7 @@ INLINE void v_store(real *p, vec a) { memcpy(p, &a, sizeof a); }
 INLINE vec v_set1(real a) { return a - (vec){0}; }
 INLINE vec v_fma(vec a, vec b, vec c) { return a * b + c; }
 INLINE vmask v_positive(vec z) { return z > (vec){0}; }
+INLINE vec v_size(vec z) { return (vec)(~(vmask)v_set1(-(real)0) & (vmask)z); }
 INLINE vec v_relu(vec z) { return (vec)(~(z < (vec){0}) & (vmask)z); }
 INLINE vec v_select(vmask m, vec a, vec b) { return (vec)((m & (vmask)a) | (~m & (vmask)b)); }
 INLINE vec v_min(vec a, vec b) { return v_select(a < b, a, b); }
@@ -290,6 +344,29 @@ INLINE size_t list_bits(uint32_t *u, size_t first, uint32_t bits)
     return n;
 }
 #endif
+
+#if !defined(SETS)
+#define SETS 4
+typedef uint32_t vset __attribute__((vector_size(SETS * sizeof(uint32_t))));
+INLINE vset v_load_sets(const uint32_t *p) { vset a; memcpy(&a, p, sizeof a); return a; }
+INLINE vset v_same_sets(uint32_t a) { return a - (vset){0}; }
+INLINE uint32_t v_empty(vset a)
+{
+    uint32_t bits = 0;
+    UNROLL for (int i = 0; i < SETS; i++) bits |= (uint32_t)(a[i] == 0) << i;
+    return bits;
+}
+INLINE uint32_t v_lacks_none(vset a, vset b) { return v_empty(a & ~b); }
+INLINE uint32_t v_lacks_one(vset a, vset b)
+{
+    const vset lacks = a & ~b;
+    return v_empty(lacks & (lacks - 1));
+}
+#endif
+
+typedef real quad __attribute__((vector_size(4 * sizeof(real))));
+INLINE quad q_load(const real *p) { quad a; memcpy(&a, p, sizeof a); return a; }
+INLINE void q_store(real *p, quad a) { memcpy(p, &a, sizeof a); }
 
 /* Points in a panel, the unit in which activations lie in memory: panel[unit][PANEL]. */
 #define PANEL (TILE_VECS * LANES)

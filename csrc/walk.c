@@ -3,11 +3,8 @@
    it make a short list, and only the list goes down the tree. */
 #include "walk.h"
 
-#include <float.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "memory.h"
 
@@ -20,14 +17,8 @@ enum {
 typedef struct {
     fl_forms forms;
     uint32_t *units;
+    int is_tight;              /* the forms have the bounds of tighten.c */
 } crossing_list;
-
-static double seconds_now(void)
-{
-    struct timespec now;
-    timespec_get(&now, TIME_UTC);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static int prefix_bit(const fl_walk *w, size_t bit) { return w->prefix[bit / 8] >> bit % 8 & 1; }
 
@@ -56,10 +47,25 @@ static fl_status leave_open(fl_walk *w, size_t n, int tie)
         n = w->n_prefix;
         memcpy(bits, w->prefix, n_bytes);
     }
-    if (n % 8) bits[n / 8] &= (uint8_t)((1 << n % 8) - 1);
-    if (n < 8 * n_bytes) memset(bits + (n + 7) / 8, 0, n_bytes - (n + 7) / 8);
+    fl_keep_bits(bits, n, n_bytes);
     fl_stack_back_to(&w->stack, mark);
     return fl_cell_opens_add(w->opens, bits, n, tie);
+}
+
+static fl_status add_row(fl_walk *w, const fl_cell *cell, const double *point)
+{
+    fl_cell_facts facts = {0};
+    uint8_t *bits = fl_stack_take(&w->stack, w->cells->n_bytes + 1);
+    if (!bits) return FL_NO_MEMORY;
+    write_bits(w, bits);
+    const fl_status status = w->rows->only_patterns ? FL_OK : w->geometry->describe(w, cell, &facts);
+    return status ? status : fl_cell_rows_add(w->rows, bits, point, &facts, w->cut_bits);
+}
+
+static fl_status found(fl_walk *w, const fl_cell *cell, const double *point)
+{
+    if (++w->stats->n_cells >= w->limits->most_cells) w->stopped = 1;
+    return w->rows ? add_row(w, cell, point) : FL_OK;
 }
 
 static fl_status leaf(fl_walk *w, const fl_cell *cell)
@@ -70,20 +76,11 @@ static fl_status leaf(fl_walk *w, const fl_cell *cell)
     if (!point) return FL_NO_MEMORY;
     fl_status status = FL_OK;
     w->geometry->point(w, cell, point);
-    if (cells->certify && !cells->kernels->all_positive(cells->d, &w->cuts, point)) status = leave_open(w, cells->n_neurons, 1);
-    else {
-        if (++w->stats->n_cells >= w->limits->most_cells) w->stopped = 1;
-        if (w->rows) {
-            size_t n_vertices = 0, n_facets = 0;
-            const double *vertices = NULL;
-            const uint32_t *facets = NULL;
-            uint8_t *bits = fl_stack_take(&w->stack, cells->n_bytes + 1);
-            if (!bits) return FL_NO_MEMORY;
-            write_bits(w, bits);
-            w->geometry->describe(w, cell, &n_vertices, &vertices, &n_facets, &facets);
-            status = fl_cell_rows_add(w->rows, bits, point, n_vertices, vertices, n_facets, facets, w->cut_bits);
-        }
-    }
+    int exists = 1;
+    if (cells->certify && !cells->kernels->all_positive(cells->d, &w->cuts, point))
+        status = fl_leaf_again(w, point, &exists);
+    if (status == FL_UNDECIDED) status = leave_open(w, cells->n_neurons, 1);
+    else if (status == FL_OK && exists) status = found(w, cell, point);
     fl_stack_back_to(&w->stack, mark);
     return status;
 }
@@ -171,26 +168,48 @@ static inline fl_status find_sides(fl_walk *w, const fl_cell *cell, const fl_for
     return FL_OK;
 }
 
+static void fill_list(const fl_walk *w, const fl_forms *forms, crossing_list *list)
+{
+    const size_t d = w->cells->d, stride = list->forms.stride;
+    for (size_t k = 0; k < d + 3; k++) {
+        const double *from = k <= d ? forms->rows + k * forms->stride : k == d + 1 ? forms->slack : forms->size;
+        double *to = list->forms.rows + k * stride;
+        size_t at = 0;
+        for (; at < list->forms.n; at++) to[at] = from[list->units[at]];
+        for (; at < stride; at++) to[at] = k == d ? -1 : 0;
+    }
+}
+
 static int list_crossing(fl_walk *w, const fl_forms *forms, const uint64_t *crossing, crossing_list *list)
 {
     const size_t d = w->cells->d;
-    size_t n = 0;
+    size_t n = 0, at = 0;
     for (size_t i = 0; i < fl_words(forms->n); i++) n += fl_popcount(crossing[i]);
     const size_t stride = (n + FL_CELL_LANES - 1) / FL_CELL_LANES * FL_CELL_LANES;
     list->units = fl_stack_take(&w->stack, n * sizeof(uint32_t));
     double *rows = fl_stack_take(&w->stack, (d + 3) * stride * sizeof(double));
     if (!list->units || !rows) return 0;
     list->forms = (fl_forms){n, stride, rows, rows + (d + 1) * stride, rows + (d + 2) * stride};
-    size_t at = 0;
     for (size_t i = 0; i < fl_words(forms->n); i++)
         for (uint64_t bits = crossing[i]; bits; bits &= bits - 1)
             list->units[at++] = (uint32_t)(i * 64 + (size_t)__builtin_ctzll(bits));
-    for (size_t k = 0; k < d + 3; k++) {
-        const double *from = k <= d ? forms->rows + k * forms->stride : k == d + 1 ? forms->slack : forms->size;
-        for (at = 0; at < n; at++) rows[k * stride + at] = from[list->units[at]];
-        for (; at < stride; at++) rows[k * stride + at] = k == d ? -1 : 0;
-    }
+    fill_list(w, forms, list);
     return 1;
+}
+
+/* FL_UNDECIDED where the list has tight forms already. */
+static fl_status tighten_list(fl_walk *w, size_t l, crossing_list *list)
+{
+    if (l == 0 || list->is_tight || !w->cells->certify) return FL_UNDECIDED;
+    const fl_stack_mark mark = fl_stack_here(&w->stack);
+    fl_forms *tight = fl_stack_take(&w->stack, (l + 1) * sizeof *tight);
+    if (!tight) return FL_NO_MEMORY;
+    const fl_status status = fl_tight_forms(w, l, tight);
+    if (status) return status;
+    fill_list(w, tight + l, list);
+    list->is_tight = 1;
+    fl_stack_back_to(&w->stack, mark);
+    return FL_OK;
 }
 
 void fl_push_cut(fl_walk *w, const fl_forms *forms, size_t at, double sign, int64_t bit)
@@ -203,16 +222,55 @@ void fl_push_cut(fl_walk *w, const fl_forms *forms, size_t at, double sign, int6
     w->cut_bits[cuts->n++] = bit;
 }
 
+/* Whether both parts of a cell are proved to be there by points that are had without splitting it. */
+static int both_parts_exist(fl_walk *w, const fl_cell *cell, const fl_forms *forms, size_t at, double *points)
+{
+    const size_t d = w->cells->d;
+    int sure = 1;
+    w->geometry->points_of_parts(w, cell, forms, at, points, points + d);
+    for (int side = 0; side < 2 && sure; side++) {
+        fl_push_cut(w, forms, at, side ? 1 : -1, 0);
+        sure = w->cells->kernels->all_positive(d, &w->cuts, points + side * d);
+        w->cuts.n--;
+    }
+    return sure;
+}
+
+static void set_active(uint64_t *active, size_t unit, uint64_t is_active)
+{
+    active[unit / 64] = (active[unit / 64] & ~(UINT64_C(1) << unit % 64)) | is_active << unit % 64;
+}
+
+/* The parts of a cell by form `at`, of a unit of the last layer, where nobody asks for more than patterns. */
+static fl_status find_two_leaves(fl_walk *w, const fl_cell *cell, const fl_forms *forms, size_t at, size_t unit,
+                                 int *exist)
+{
+    const size_t d = w->cells->d;
+    const fl_stack_mark mark = fl_stack_here(&w->stack);
+    double *points = fl_stack_take(&w->stack, 2 * d * sizeof(double));
+    if (!points) return FL_NO_MEMORY;
+    *exist = !w->cells->certify || both_parts_exist(w, cell, forms, at, points);
+    fl_status status = FL_OK;
+    if (*exist) {
+        w->stats->n_cuts++;
+        for (int side = 0; side < 2 && status == FL_OK; side++) {
+            set_active(w->layers[w->cells->n_hidden - 1].active, unit, (uint64_t)side);
+            status = found(w, NULL, points + (size_t)side * d);
+        }
+    }
+    fl_stack_back_to(&w->stack, mark);
+    return status;
+}
+
 static int must_stop(fl_walk *w)
 {
-    if (!w->stopped && ++w->n_nodes % NODES_A_CLOCK == 0 && seconds_now() > w->stop_at) w->stopped = 1;
+    if (!w->stopped && ++w->n_nodes % NODES_A_CLOCK == 0 && fl_seconds_now() > w->stop_at) w->stopped = 1;
     return w->stopped;
 }
 
 static fl_status visit_layer(fl_walk *w, size_t l, const fl_cell *cell);
 
-static fl_status visit_list(fl_walk *w, size_t l, const crossing_list *list, const fl_cell *cell,
-                            const uint64_t *todo)
+static fl_status visit_list(fl_walk *w, size_t l, crossing_list *list, const fl_cell *cell, const uint64_t *todo)
 {
     const fl_cell_layer *layer = w->cells->layers + l;
     uint64_t *active = w->layers[l].active;
@@ -227,22 +285,35 @@ static fl_status visit_list(fl_walk *w, size_t l, const crossing_list *list, con
     if (w->cuts.n - w->cells->half_spaces.n == DEEPEST) return leave_open(w, bit, 1);
 
     const fl_stack_mark mark = fl_stack_here(&w->stack);
+    uint64_t *rest = fl_stack_take(&w->stack, n_words * sizeof(uint64_t)), any_left = 0;
+    if (!rest) return FL_NO_MEMORY;
+    for (size_t i = 0; i < n_words; i++) any_left |= rest[i] = i == word ? todo[i] & (todo[i] - 1) : todo[i];
     const int given = bit < w->n_prefix ? prefix_bit(w, bit) : -1;
+    const int is_brief = !w->rows || w->rows->only_patterns;
+    if (!any_left && given < 0 && l + 1 == w->cells->n_hidden && is_brief && w->geometry->points_of_parts) {
+        int exist;
+        const fl_status status = find_two_leaves(w, cell, &list->forms, at, unit, &exist);
+        if (status || exist) {
+            fl_stack_back_to(&w->stack, mark);
+            return status;
+        }
+    }
+
     const fl_cell *parts[2] = {NULL, NULL};
-    fl_status status = w->geometry->split(w, cell, &list->forms, at, given == 1 ? NULL : parts,
-                                          given == 0 ? NULL : parts + 1);
+    fl_status status;
+    do status = w->geometry->split(w, cell, &list->forms, at, given == 1 ? NULL : parts, given == 0 ? NULL : parts + 1);
+    while (status == FL_UNDECIDED && (status = tighten_list(w, l, list)) == FL_OK);
     if (status == FL_UNDECIDED) status = leave_open(w, bit, 1);
     fl_sides sides;
-    uint64_t *rest = fl_stack_take(&w->stack, n_words * sizeof(uint64_t));
-    if (!rest || !take_masks(w, n_words, &sides)) return FL_NO_MEMORY;
-    uint64_t any_left = 0;
-    for (size_t i = 0; i < n_words; i++) any_left |= rest[i] = i == word ? todo[i] & (todo[i] - 1) : todo[i];
+    if (!take_masks(w, n_words, &sides)) return FL_NO_MEMORY;
     w->stats->n_cuts++;
     for (int side = 0; side < 2 && status == FL_OK; side++) {
         if (!parts[side]) continue;
-        active[unit / 64] = (active[unit / 64] & ~(UINT64_C(1) << unit % 64)) | (uint64_t)side << unit % 64;
+        set_active(active, unit, (uint64_t)side);
         fl_push_cut(w, &list->forms, at, side ? 1 : -1, (int64_t)bit);
-        if (any_left) status = find_sides(w, parts[side], &list->forms, rest, &sides);
+        if (any_left)
+            do status = find_sides(w, parts[side], &list->forms, rest, &sides);
+            while (status == FL_UNDECIDED && (status = tighten_list(w, l, list)) == FL_OK);
         if (status == FL_UNDECIDED) {
             w->cuts.n--;
             status = leave_open(w, bit + 1, 1);
@@ -251,9 +322,8 @@ static fl_status visit_list(fl_walk *w, size_t l, const crossing_list *list, con
         if (status) break;
         for (size_t i = 0; i < n_words && any_left; i++)
             for (uint64_t known = sides.inactive[i] | sides.active[i]; known; known &= known - 1) {
-                const size_t j = list->units[i * 64 + (size_t)__builtin_ctzll(known)];
-                const uint64_t is_active = sides.active[i] >> __builtin_ctzll(known) & 1;
-                active[j / 64] = (active[j / 64] & ~(UINT64_C(1) << j % 64)) | is_active << j % 64;
+                const int bit_at = __builtin_ctzll(known);
+                set_active(active, list->units[i * 64 + (size_t)bit_at], sides.active[i] >> bit_at & 1);
             }
         status = any_left ? visit_list(w, l, list, parts[side], sides.crossing) : visit_layer(w, l + 1, parts[side]);
         w->cuts.n--;
@@ -264,17 +334,29 @@ static fl_status visit_list(fl_walk *w, size_t l, const crossing_list *list, con
 
 static fl_status visit_layer(fl_walk *w, size_t l, const fl_cell *cell)
 {
-    if (l == w->cells->n_hidden) return leaf(w, cell);
+    const int is_leaf = l == w->cells->n_hidden;
     const fl_cell_layer *layer = w->cells->layers + l;
     fl_walk_layer *state = w->layers + l;
-    if (must_stop(w)) return leave_open(w, layer->first_bit, 0);
+    if (must_stop(w)) return leave_open(w, is_leaf ? w->cells->n_neurons : layer->first_bit, 0);
+    if (is_leaf) return leaf(w, cell);
     fl_status status = l ? update_forms(w, l) : FL_OK;
     if (status) return status;
     const fl_stack_mark mark = fl_stack_here(&w->stack);
     const size_t n_words = fl_words(layer->n_units);
     fl_sides sides;
     if (!take_masks(w, n_words, &sides)) return FL_NO_MEMORY;
-    status = find_sides(w, cell, &state->forms, layer->folding, &sides);
+    fl_forms forms = state->forms;
+    crossing_list list = {.is_tight = 0};
+    status = find_sides(w, cell, &forms, layer->folding, &sides);
+    if (status == FL_UNDECIDED && l && w->cells->certify) {
+        fl_forms *tight = fl_stack_take(&w->stack, (l + 1) * sizeof *tight);
+        if (!tight) return FL_NO_MEMORY;
+        status = fl_tight_forms(w, l, tight);
+        if (status) return status;
+        forms = tight[l];
+        list.is_tight = 1;
+        status = find_sides(w, cell, &forms, layer->folding, &sides);
+    }
     if (status == FL_UNDECIDED) status = leave_open(w, layer->first_bit, 1);
     else if (status == FL_OK) {
         uint64_t crossing = 0;
@@ -283,9 +365,8 @@ static fl_status visit_layer(fl_walk *w, size_t l, const fl_cell *cell)
             crossing |= sides.crossing[i];
         }
         if (layer->n_units % 64) state->active[n_words - 1] &= (UINT64_C(1) << layer->n_units % 64) - 1;
-        crossing_list list;
         if (!crossing) status = visit_layer(w, l + 1, cell);
-        else if (!list_crossing(w, &state->forms, sides.crossing, &list)) status = FL_NO_MEMORY;
+        else if (!list_crossing(w, &forms, sides.crossing, &list)) status = FL_NO_MEMORY;
         else {
             uint64_t *todo = fl_stack_take(&w->stack, fl_words(list.forms.n) * sizeof(uint64_t));
             if (!todo) return FL_NO_MEMORY;
@@ -354,7 +435,7 @@ static void *walk_allocate(fl_walk *w)
 static const fl_geometry *geometry_named(const char *name)
 {
     static const fl_geometry *const geometries[] = {&fl_line_geometry, &fl_plane_geometry,
-                                                   &fl_lp_geometry};
+                                                    &fl_vertices_geometry, &fl_lp_geometry};
     for (size_t i = 0; i < sizeof geometries / sizeof *geometries; i++)
         if (strcmp(geometries[i]->name, name) == 0) return geometries[i];
     return NULL;
@@ -374,7 +455,7 @@ fl_status fl_cells_walk(const fl_cells *cells, const char *engine, const uint8_t
         rows->d = cells->d;
         rows->n_bytes = cells->n_bytes;
     }
-    w.stop_at = seconds_now() + limits->seconds;
+    w.stop_at = fl_seconds_now() + limits->seconds;
     for (int i = 0; i < FL_CELL_LANES; i++) w.margins[i] = stats->smallest_margin;
     if (cells->n_hidden) first_forms(&w);
     const fl_cell *root;

@@ -2,6 +2,11 @@
 #ifndef FOLDLINE_WALK_H
 #define FOLDLINE_WALK_H
 
+#include <float.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
 #include "cells.h"
 
 /* A layer's forms are changed at most this often before they are computed from nothing. */
@@ -9,6 +14,20 @@ enum { FL_MOST_UPDATES = 64 };
 
 static inline size_t fl_words(size_t n_bits) { return (n_bits + 63) / 64; }
 static inline int fl_bit(const uint64_t *words, size_t i) { return words[i / 64] >> i % 64 & 1; }
+
+/* Clears the bits behind the first n. */
+static inline void fl_keep_bits(uint8_t *bits, size_t n, size_t n_bytes)
+{
+    if (n % 8) bits[n / 8] &= (uint8_t)((1 << n % 8) - 1);
+    if (n < 8 * n_bytes) memset(bits + (n + 7) / 8, 0, n_bytes - (n + 7) / 8);
+}
+
+static inline double fl_seconds_now(void)
+{
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
 
 /* Without an instruction for it, which no processor of the baseline need have (Warren, Hacker's Delight, 5-1). */
 static inline size_t fl_popcount(uint64_t x)
@@ -19,12 +38,37 @@ static inline size_t fl_popcount(uint64_t x)
     return (size_t)(x * 0x0101010101010101 >> 56);
 }
 
+#define FL_ROUNDOFF (DBL_EPSILON / 2)
+/* Bounds are themselves sums of positive numbers, rounded. */
+#define FL_FOR_ROUNDED_BOUNDS 1.01
+
+/* What evaluating a form at a point, and placing a crossing by such values, can be off by. */
+static inline double fl_evaluation_error(double size, size_t d) { return (double)(3 * d + 16) * FL_ROUNDOFF * size; }
+
+static inline double fl_form_size(const fl_forms *forms, size_t at, const double *reach, size_t d)
+{
+    double size = fabs(forms->rows[d * forms->stride + at]);
+    for (size_t k = 0; k < d; k++) size += fabs(forms->rows[k * forms->stride + at]) * reach[k];
+    return size;
+}
+
+/* tighten.c: the forms of layers 0 to l on the path that is walked, with tight bounds, on the stack. */
+fl_status fl_tight_forms(fl_walk *w, size_t l, fl_forms *forms);
+
+/* tighten.c: whether the cell of the path, whose pattern is complete, exists; if so, a point in it. */
+fl_status fl_leaf_again(fl_walk *w, double *point, int *exists);
+
 /* Puts a form, turned by a sign, on the path. */
 void fl_push_cut(fl_walk *w, const fl_forms *forms, size_t at, double sign, int64_t bit);
 
+/* Moves a point near the cuts with these d numbers to where they meet, if that is near: corner.c. */
+void fl_move_to_corner(const fl_walk *w, const uint32_t *cuts, double *point);
+
 fl_status fl_cell_opens_add(fl_cell_opens *opens, const uint8_t *bits, size_t length, int tie);
-fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double *point, size_t n_vertices,
-                           const double *vertices, size_t n_facets, const uint32_t *facets,
-                           const int64_t *cut_bits);
+fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double *point,
+                           const fl_cell_facts *facts, const int64_t *cut_bits);
+/* A cell's points and its facets, [n_facets][ceil(n_vertices / 64)], and its pattern and forms. */
+fl_status fl_exact_rows_add(fl_exact_rows *rows, const uint8_t *bits, const int64_t *forms, size_t n_vertices,
+                            const int64_t *vertices, size_t n_facets, const uint64_t *members);
 
 #endif

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import foldline as fl
 from foldline import cells
-from foldline.walk import Prefix, Walk, bits_of
+from foldline.walk import DOUBLES, Prefix, Walk, bits_of
 
 NO_LIMIT = 2**62
 SLOPES = (0, 0.25, -1, 1, -2)
@@ -48,7 +48,7 @@ def assert_right(net, domain):
     found, exact = unpacked(part.patterns, net), exact_cells(net, domain)
     assert part.n_cells == len(found)
     opened = open_ones(exact, part.opens)
-    assert all(o.exact for o in part.opens)
+    assert all(o.arithmetic > DOUBLES for o in part.opens)
     assert found == sorted(found)
     assert sorted(found + opened) == exact
     return len(opened)
@@ -215,7 +215,7 @@ def test_points_are_inside_and_facets_are_those_of_the_exact_cell(widths):
     layers, slopes = networks.random_network(1, widths, slopes="mixed")
     net, domain = network(layers, slopes), fl.Box(-1, 1, n_in=widths[0])
     part, chain = walked(net, domain, want="rows"), cells.ExactChain(net, domain)
-    points, vertex_ends, _, ends, facets = part.rows[0]
+    points, _, vertex_ends, _, ends, facets = part.rows[0]
     assert not vertex_ends.any()
     assert (reference.patterns(layers, slopes, points) == part.patterns).all()
     found = [set(facets[a:b].tolist()) for a, b in zip(np.append(0, ends), ends)]
@@ -254,7 +254,7 @@ def test_prefixes_share_the_cells_among_them(length):
     found = []
     for bits in sorted({p[:length] for p in whole}):
         packed = np.packbits(bits, bitorder="little").tobytes().ljust(2, b"\0")
-        found += unpacked(walked(net, domain, prefix=Prefix(packed, length, False)).patterns, net)
+        found += unpacked(walked(net, domain, prefix=Prefix(packed, length, DOUBLES)).patterns, net)
     assert found == whole
 
 

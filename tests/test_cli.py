@@ -308,6 +308,44 @@ def test_count_exact_says_when_a_limit_ended_it_and_takes_no_points(capsys, tmp_
     assert "wanted (2,)" in capsys.readouterr().err
 
 
+# knots
+
+
+def test_knots_lists_crossings_and_slopes(capsys, model, net):
+    ends = ("--start=-2,1,0.5", "--stop", "2,-1.5,1")
+    found = fl.knots(net, [-2, 1, 0.5], [2, -1.5, 1])
+    facts = document(capsys, "knots", model, *ends)
+    assert facts["n_crossings"] == len(found) > 3
+    assert facts["n_knots"] == np.count_nonzero(found.is_knot)
+    assert facts["first_slope"] == found.first_slope[0].tolist()
+    for name in ("t", "t_error", "neuron", "is_knot", "slope_before", "slope_after"):
+        assert facts[name] == getattr(found, name).tolist()
+    assert facts["stats"] == found.stats and facts["digest"] == net.digest
+    on_the_line = document(capsys, "knots", model, *ends, "--extend")["t"]
+    assert min(on_the_line) < 0 or max(on_the_line) > 1
+    assert run("knots", model, *ends) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{found!r}, proved in float64.\n")
+    assert out.count("\n") == 3 + len(found)
+
+
+def test_knots_says_how_ties_were_decided_and_that_there_are_none(capsys, tmp_path):
+    path = tmp_path / "cancel.npz"
+    fl.Network([([[1.0], [-1.0]], None), ([[1.0, -1.0]], None)]).save(path)
+    assert run("knots", path, "--start=-1", "--stop=1") == 0
+    assert "(2 crossings, 0 knots), proved in rationals.\nThe slope begins as 2." in capsys.readouterr().out
+    assert run("knots", path, "--start", 1, "--stop", 2) == 0
+    said = "Knots(0 crossings, 0 knots), proved in float64.\nThe slope begins as 1.\n"
+    assert capsys.readouterr().out == said
+
+
+def test_knots_refuses_bad_ends(capsys, model):
+    assert "wanted both (3,)" in error(capsys, "knots", model, "--start", "1,2", "--stop", "1,2")
+    assert "wanted two points" in error(capsys, "knots", model, "--start", "1,2,3", "--stop", "1,2,3")
+    assert "not a finite number" in error(capsys, "knots", model, "--start", "1,nan,3", "--stop", "1,2,3")
+    assert "--stop" in error(capsys, "knots", model, "--start", "1,2,3")
+
+
 # bench
 
 

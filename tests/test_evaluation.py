@@ -533,6 +533,7 @@ calls = {
     "exact": lambda: net.patterns(points, exact=True, workers=workers),
     "local_affine": lambda: net.local_affine(points, workers=workers),
     "count": lambda: fl.count_patterns(net, points, workers=workers),
+    "knots": lambda: fl.knots(net, points[:50_000], points[50_000:100_000], workers=workers),
 }
 print("calling", flush=True)
 try:
@@ -546,7 +547,8 @@ print("finished", flush=True)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 @pytest.mark.parametrize(
-    "call", ["forward 1", "forward 2", "local_affine 1", "count 1", "count 2", "exact 1"]
+    "call",
+    ["forward 1", "forward 2", "local_affine 1", "count 1", "count 2", "exact 1", "knots 1", "knots 2"],
 )
 def test_control_c_stops_a_long_call_within_a_second(call):
     child = subprocess.Popen(

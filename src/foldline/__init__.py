@@ -1,18 +1,21 @@
 """foldline takes continuous piecewise-linear (ReLU) networks apart."""
 
+from .bounds import Bounds, bounds
 from .config import __version__, show_config
 from .counting import RegionCount, count_regions
 from .domains import Ball, Box, Plane, Polytope, Segment, Space
 from .errors import FormatError, UnsupportedModelError
 from .evaluation import linear_radius, unpack_patterns
 from .formats import from_onnx, from_sklearn, from_torch, load
-from .knots import Knots, knots
+from .knots import Knots, breakpoints, knots
 from .network import Network
-from .regions import Regions, iter_regions, regions
+from .region_tables import Regions
+from .regions import iter_regions, regions
 from .sampling import PatternCount, count_patterns
 
 __all__ = [
     "Ball",
+    "Bounds",
     "Box",
     "FormatError",
     "Knots",
@@ -26,6 +29,8 @@ __all__ = [
     "Space",
     "UnsupportedModelError",
     "__version__",
+    "bounds",
+    "breakpoints",
     "count_patterns",
     "count_regions",
     "from_onnx",

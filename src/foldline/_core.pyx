@@ -9,7 +9,7 @@ import os
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.math cimport INFINITY
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
@@ -69,6 +69,36 @@ cdef extern from "foldline.h" nogil:
     fl_status fl_local_maps_f64(const fl_network_f64 *, const uint8_t *, size_t, double *, double *)
     double fl_multiply_add_f64(const fl_network_f64 *, size_t)
 
+    ctypedef struct fl_knots_request:
+        const double *starts
+        const double *stops
+        size_t n_segments
+        size_t room
+        int64_t *row_counts
+        double *first_slope
+        double *t
+        double *t_error
+        int32_t *neuron
+        double *slope_after
+        uint8_t *is_knot
+        int (*interrupted)(void *) noexcept nogil
+        void *context
+        size_t n_done
+        size_t n_rows
+        int undecided
+
+    ctypedef struct fl_sweep_f64
+    fl_status fl_sweep_new_f64(size_t, const size_t *, const double **, const double **, const double **,
+                               const char *, fl_sweep_f64 **)
+    void fl_sweep_free_f64(fl_sweep_f64 *)
+    fl_status fl_knots_f64(fl_sweep_f64 *, fl_knots_request *)
+
+    ctypedef struct fl_sweep_wide
+    fl_status fl_sweep_new_wide(size_t, const size_t *, const double **, const double **, const double **,
+                                const char *, fl_sweep_wide **)
+    void fl_sweep_free_wide(fl_sweep_wide *)
+    fl_status fl_knots_wide(fl_sweep_wide *, fl_knots_request *)
+
     ctypedef struct fl_pattern_set
     fl_pattern_set *fl_pattern_set_new()
     void fl_pattern_set_free(fl_pattern_set *)
@@ -103,11 +133,13 @@ cdef extern from "foldline.h" nogil:
         uint8_t *ties
 
     ctypedef struct fl_cell_rows:
+        int only_patterns
         size_t n
         size_t n_vertices
         size_t n_facets
         uint8_t *patterns
         double *points
+        double *volumes
         size_t *vertex_ends
         size_t *facet_ends
         double *vertices
@@ -128,7 +160,41 @@ cdef extern from "foldline.h" nogil:
     void fl_cell_opens_free(fl_cell_opens *)
     void fl_cell_rows_free(fl_cell_rows *)
 
+    ctypedef struct fl_exact_domain:
+        size_t d
+        const int64_t *inputs
+        const int64_t *one
+        size_t n_lines
+        size_t n_vertices
+        size_t n_facets
+        const int64_t *points
+        const uint64_t *facets
+
+    ctypedef struct fl_exact_rows:
+        int only_patterns
+        size_t n
+        size_t n_vertices
+        size_t n_facets
+        size_t n_members
+        uint8_t *patterns
+        int64_t *forms
+        size_t *vertex_ends
+        size_t *facet_ends
+        int64_t *vertices
+        size_t *member_ends
+        uint32_t *members
+
+    ctypedef struct fl_exact_cells
+    size_t FL_EXACT_MOST_INPUTS
+    fl_status fl_exact_cells_new(size_t, const size_t *, const int64_t **, const int64_t **, const int64_t **,
+                                 const int64_t *, const fl_exact_domain *, fl_exact_cells **)
+    void fl_exact_cells_free(fl_exact_cells *)
+    fl_status fl_exact_cells_walk(const fl_exact_cells *, const uint8_t *, size_t, const fl_cell_limits *,
+                                  fl_exact_rows *, fl_cell_opens *, fl_cell_stats *)
+    void fl_exact_rows_free(fl_exact_rows *)
+
 BLOCK = FL_BLOCK
+EXACT_MOST_INPUTS = FL_EXACT_MOST_INPUTS
 NORMS = {"inf": FL_NORM_INF, "1": FL_NORM_1, "2": FL_NORM_2}
 
 # The one place where a status becomes an exception.
@@ -304,6 +370,81 @@ cdef class Core:
         return n_operations
 
 
+cdef int interrupted(void *stop) noexcept with gil:
+    """Whether the list `stop` has an item; it gets the exception of a signal, such as Ctrl-C."""
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        (<list>stop).append(error)
+    return len(<list>stop) > 0
+
+
+cdef class Sweep:
+    """A float64 network in the C core, for lines: in double, or `wide`. For one thread at a time."""
+
+    cdef fl_sweep_f64 *f64
+    cdef fl_sweep_wide *wide
+
+    def __init__(self, weights, biases, slopes, bint wide=False):
+        cdef size_t n_layers = len(weights), i
+        cdef size_t *widths = <size_t *>malloc((n_layers + 1) * sizeof(size_t))
+        cdef const double **arrays = <const double **>malloc(3 * n_layers * sizeof(double *))
+        isa = isa_in_use().encode()
+        try:
+            if not widths or not arrays:
+                raise MemoryError("out of memory")
+            widths[0] = weights[0].shape[1]
+            for i in range(n_layers):
+                widths[i + 1] = weights[i].shape[0]
+                arrays[i] = <const double *>address(weights[i])
+                arrays[n_layers + i] = <const double *>address(biases[i])
+                arrays[2 * n_layers + i] = <const double *>address(slopes[i]) if i + 1 < n_layers else NULL
+            if wide:
+                check(fl_sweep_new_wide(n_layers, widths, arrays, arrays + n_layers, arrays + 2 * n_layers, isa,
+                                        &self.wide))
+            else:
+                check(fl_sweep_new_f64(n_layers, widths, arrays, arrays + n_layers, arrays + 2 * n_layers, isa,
+                                       &self.f64))
+        finally:
+            free(widths)
+            free(arrays)
+
+    def __dealloc__(self):
+        fl_sweep_free_f64(self.f64)
+        fl_sweep_free_wide(self.wide)
+
+    def knots(self, starts, stops, row_counts, first_slope, rows, size_t first_row, list stop not None):
+        """Sweep along segments, until `stop` has an item; `rows` is a dict of arrays, filled from `first_row` on.
+
+        Returns how many segments are done, how many rows that made, and whether rounding leaves the next
+        segment open. The arrays of segments are contiguous.
+        """
+        cdef fl_knots_request request
+        cdef fl_status status
+        request.starts = <const double *>address(starts)
+        request.stops = <const double *>address(stops)
+        request.n_segments = len(starts)
+        request.room = len(rows["t"]) - first_row
+        request.row_counts = <int64_t *>address(row_counts)
+        request.first_slope = <double *>address(first_slope)
+        request.t = <double *>address(rows["t"]) + first_row
+        request.t_error = <double *>address(rows["t_error"]) + first_row
+        request.neuron = <int32_t *>address(rows["neuron"]) + first_row
+        request.slope_after = <double *>address(rows["slope_after"]) + first_row * <size_t>first_slope.shape[1]
+        request.is_knot = <uint8_t *>address(rows["is_knot"]) + first_row
+        request.interrupted = interrupted
+        request.context = <void *>stop
+        with nogil:
+            if self.f64:
+                status = fl_knots_f64(self.f64, &request)
+            else:
+                status = fl_knots_wide(self.wide, &request)
+        check(status)
+        if stop and isinstance(stop[0], BaseException):
+            raise stop[0]
+        return request.n_done, request.n_rows, bool(request.undecided)
+
+
 cdef class PatternSet:
     """A multiset of packed patterns."""
 
@@ -390,15 +531,16 @@ cdef class Cells:
     def __dealloc__(self):
         fl_cells_free(self.cells)
 
-    def walk(self, str engine, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, bint want_rows):
+    def walk(self, str engine, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, str want):
         """Walk below a prefix. Returns the number of cells and decisions, the smallest margin, the opens
-        (bits, lengths, ties) and, where wanted, the rows (patterns, points, vertex ends, vertices, facet
-        ends, facets): arrays' bytes."""
+        (bits, lengths, ties) and, where wanted, the rows (patterns, points, volumes, vertex ends, vertices,
+        facet ends, facets): arrays' bytes."""
         cdef fl_cell_limits limits
         cdef fl_cell_opens opens
         cdef fl_cell_rows rows
         cdef fl_cell_stats stats
         cdef fl_status status
+        cdef bint want_rows
         cdef bytes name = engine.encode()
         cdef const char *c_name = name
         cdef const uint8_t *bits = prefix
@@ -406,6 +548,8 @@ cdef class Cells:
         memset(&opens, 0, sizeof(opens))
         memset(&rows, 0, sizeof(rows))
         memset(&stats, 0, sizeof(stats))
+        rows.only_patterns = want == "patterns"
+        want_rows = want != "count"
         stats.smallest_margin = INFINITY
         try:
             with nogil:
@@ -415,6 +559,7 @@ cdef class Cells:
             found = None if not want_rows else (
                 copied(rows.patterns, rows.n, opens.n_bytes),
                 copied(rows.points, rows.n * self.d, sizeof(double)),
+                copied(rows.volumes, rows.n, sizeof(double)),
                 copied(rows.vertex_ends, rows.n, sizeof(size_t)),
                 copied(rows.vertices, rows.n_vertices * self.d, sizeof(double)),
                 copied(rows.facet_ends, rows.n, sizeof(size_t)),
@@ -431,3 +576,83 @@ cdef class Cells:
         finally:
             fl_cell_opens_free(&opens)
             fl_cell_rows_free(&rows)
+
+
+cdef class ExactCells:
+    """Like Cells, in integers. Arrays are int64; facets uint64, a row of words for each vertex."""
+
+    cdef fl_exact_cells *cells
+    cdef size_t d, n_out
+
+    def __init__(self, weights, biases, slopes, ones, *, inputs, one, n_lines, points, n_facets, facets):
+        cdef size_t n_layers = len(weights), i
+        cdef size_t *widths = <size_t *>malloc((n_layers + 1) * sizeof(size_t))
+        cdef int64_t **arrays = <int64_t **>malloc(3 * n_layers * sizeof(int64_t *))
+        cdef fl_exact_domain domain
+        self.d = domain.d = points.shape[1] - 1
+        self.n_out = len(biases[n_layers - 1])
+        domain.inputs = <int64_t *>address(inputs)
+        domain.one = <int64_t *>address(one)
+        domain.n_lines = n_lines
+        domain.n_vertices = len(facets)
+        domain.n_facets = n_facets
+        domain.points = <int64_t *>address(points)
+        domain.facets = <uint64_t *>address(facets)
+        try:
+            if not widths or not arrays:
+                raise MemoryError("out of memory")
+            widths[0] = weights[0].shape[1]
+            for i in range(n_layers):
+                widths[i + 1] = weights[i].shape[0]
+                arrays[i] = <int64_t *>address(weights[i])
+                arrays[n_layers + i] = <int64_t *>address(biases[i])
+                arrays[2 * n_layers + i] = <int64_t *>address(slopes[i]) if i + 1 < n_layers else NULL
+            check(fl_exact_cells_new(n_layers, widths, <const int64_t **>arrays,
+                                     <const int64_t **>(arrays + n_layers), <const int64_t **>(arrays + 2 * n_layers),
+                                     <int64_t *>address(ones), &domain, &self.cells))
+        finally:
+            free(widths)
+            free(arrays)
+
+    def __dealloc__(self):
+        fl_exact_cells_free(self.cells)
+
+    def walk(self, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, str want):
+        """Walk below a prefix. Returns the number of cells, the opens (bits, lengths, ties), arrays' bytes, and
+        likewise, where `want` is not "count", the patterns, and where it is "rows" (forms, vertex ends, vertices,
+        facet ends, member ends, members)."""
+        cdef fl_cell_limits limits
+        cdef fl_cell_opens opens
+        cdef fl_exact_rows rows
+        cdef fl_cell_stats stats
+        cdef fl_status status
+        cdef bint want_patterns = want != "count"
+        cdef const uint8_t *bits = prefix
+        limits.most_cells, limits.seconds = most_cells, seconds
+        memset(&opens, 0, sizeof(opens))
+        memset(&rows, 0, sizeof(rows))
+        memset(&stats, 0, sizeof(stats))
+        rows.only_patterns = want != "rows"
+        try:
+            with nogil:
+                status = fl_exact_cells_walk(self.cells, bits, n_prefix, &limits, &rows if want_patterns else NULL,
+                                             &opens, &stats)
+            check(status)
+            found = None if rows.only_patterns else (
+                copied(rows.forms, rows.n * self.n_out * (self.d + 1), sizeof(int64_t)),
+                copied(rows.vertex_ends, rows.n, sizeof(size_t)),
+                copied(rows.vertices, rows.n_vertices * (self.d + 1), sizeof(int64_t)),
+                copied(rows.facet_ends, rows.n, sizeof(size_t)),
+                copied(rows.member_ends, rows.n_facets, sizeof(size_t)),
+                copied(rows.members, rows.n_members, sizeof(uint32_t)),
+            )
+            return (
+                stats.n_cells,
+                (copied(opens.bits, opens.n, opens.n_bytes), copied(opens.lengths, opens.n, sizeof(size_t)),
+                 copied(opens.ties, opens.n, 1)),
+                copied(rows.patterns, rows.n, opens.n_bytes) if want_patterns else None,
+                found,
+            )
+        finally:
+            fl_cell_opens_free(&opens)
+            fl_exact_rows_free(&rows)

@@ -6,28 +6,44 @@ homogeneous coordinates, and the facets each lies on, as a bit set. Two vertices
 they share d - 1 facets and no third vertex lies on all of these (Fukuda and Prodon, 1996,
 proposition 7). All numbers are Python's integers: floats are integers times a power of two, and a
 positive factor changes no sign.
+
+All of space is the half-space w > 0 of the homogeneous coordinates: one vertex and d lines. Where a
+form is not 0 on a line, cutting turns the line into a vertex, at infinity (double description:
+Motzkin, Raiffa, Thompson and Thrall, 1953). With n lines left, a cell is a product of them and of a
+cell of dimension d - n.
 """
 
-from bisect import bisect_left
-from math import factorial, gcd
+from math import gcd
 
 import numpy as np
 
-__all__ = ["Cell", "ExactChain", "facet_vertices", "iter_cells", "root_cell"]
+__all__ = [
+    "Cell",
+    "ExactChain",
+    "facet_vertices",
+    "inside",
+    "integer_forms",
+    "iter_cells",
+    "iter_cells_below",
+    "root_cell",
+]
 
 
 class Cell:
     """A full-dimensional cell: of a prefix of the neurons, or of all of them.
 
-    vertices: tuple of homogeneous coordinates (u_1, ..., u_d, w), w > 0, in lowest terms.
+    vertices: tuple of homogeneous coordinates (u_1, ..., u_d, w), in lowest terms; w > 0, or w = 0
+        for a direction in which the cell has no end.
     facets: tuple of bit sets, one a vertex: bit i is set where it lies on facet i.
     n_facets: facets that were ever met on the way here.
+    lines: tuple of directions, w = 0, in which the cell has no end either way. A vertex is given
+        modulo these: at one coordinate for each of them it is 0, see `_cut_line`.
     """
 
-    __slots__ = ("facets", "n_facets", "vertices")
+    __slots__ = ("facets", "lines", "n_facets", "vertices")
 
-    def __init__(self, vertices, facets, n_facets):
-        self.vertices, self.facets, self.n_facets = vertices, facets, n_facets
+    def __init__(self, vertices, facets, n_facets, lines=()):
+        self.vertices, self.facets, self.n_facets, self.lines = vertices, facets, n_facets, lines
 
 
 class ExactChain:
@@ -58,8 +74,8 @@ class ExactChain:
                 exponent += s_exponent
             self.layers.append((w, b, s, active))
         self.exponent = exponent  # of the outputs' forms
-        is_space = domain._bounds() is None and not len(domain._half_spaces()[0])
-        self.root, _ = root_cell(domain, self._size() if is_space else 1)
+        self.n_neurons = net.n_neurons
+        self.root, _ = root_cell(domain)
 
     def forms(self, index, below):
         """Forms of layer `index`, (n, d + 1), from the activations' forms below it."""
@@ -75,92 +91,86 @@ class ExactChain:
         _, _, slopes, one = self.layers[index]
         return [j for j, s in enumerate(slopes) if s != one]
 
-    def bit_in_layer(self, index, j):
-        """The number of a unit's bit among those of its layer."""
-        return bisect_left(self.folds(index), j)
 
-    def _size(self):
-        """The largest coefficient that a form can have, whatever the pattern."""
-        largest, size = 1, abs(self.inputs)
-        for w, b, slopes, one in self.layers[:-1]:
-            size = abs(w) @ size + np.outer(abs(b), self.one)
-            largest = max(largest, size.max())
-            size = size * np.maximum(abs(slopes), one)[:, None]
-        return largest
-
-
-def root_cell(domain, largest=1):
+def root_cell(domain):
     """The domain as a cell, and which of its half-spaces made facets behind those of the box, in order.
 
-    All of R^d becomes a box that every cell of forms with coefficients up to `largest` reaches into.
+    Without a box it begins as all of space, whose one facet is infinity.
     """
-    d, bounds = domain.dimension, domain._bounds()
-    rows = [_half_space(*row) for row in zip(*domain._half_spaces())]
-    cutting = []
+    bounds = domain._bounds()
     if bounds is None:
-        # With the coordinate hyperplanes added, a cell is pointed; d + 1 of its vertices, and vertices
-        # plus extreme rays, span a simplex. All are ratios of minors of integers up to `largest`.
-        largest = max(largest, *(abs(x) for row in rows for x in row), 1)
-        reach = 2 * factorial(d) * largest**d + 1
-        root = _box([(-reach, 1)] * d, [(reach, 1)] * d)
+        root = _space(domain.dimension)
     else:
         root = _box(*([value.as_integer_ratio() for value in bound.tolist()] for bound in bounds))
-    for i, row in enumerate(rows):
-        values = _values(row, root.vertices)
-        if max(values) <= 0:
+    a, b = domain._half_spaces()
+    cutting = []
+    for i, row in enumerate(map(_half_space, a, b)):
+        values, line_values = _values(row, root.vertices), _values(row, root.lines)
+        if max(values) <= 0 and not any(line_values):
             raise ValueError("the polytope is empty or flat; wanted one with interior")
-        if min(values) < 0:
-            root, _ = _split(root, values, d)
+        if min(values) < 0 or any(line_values):
+            root, _ = _split(root, values, line_values, domain.dimension)
             cutting.append(i)
-    if rows and bounds is None and any(abs(u) == reach * v[-1] for v in root.vertices for u in v[:-1]):
+    if len(a) and (root.lines or any(v[-1] == 0 for v in root.vertices)):
         raise ValueError("the polytope is unbounded; wanted a bounded one (or fl.Space)")
     return root, cutting
 
 
 def iter_cells(chain, prefix=()):
-    """Yield (bits, cell, output forms) for every activation region whose bits begin with `prefix`, in the
-    order of their patterns.
+    """Yield (bits, cell, output forms) for every activation region, in the order of their patterns.
 
     `bits` is a tuple of bools, one a neuron; the forms are (n_out, d + 1) integers, as `chain` has
-    them. Lexicographic: inactive before active, first neurons first.
+    them. Lexicographic: inactive before active, first neurons first. Only cells whose bits begin with
+    `prefix`, a tuple of bools, are yielded, and no others are visited.
     """
+    return iter_cells_below(chain, [prefix])
+
+
+def iter_cells_below(chain, prefixes):
+    """Like `iter_cells`, for the cells whose bits begin with one of the prefixes, in one walk."""
     d, last = chain.dimension, len(chain.layers) - 1
-    stack = [_entered(chain, 0, (), chain.root, chain.inputs)]
+    stack = [(_entered(chain, 0, (), chain.root, chain.inputs), prefixes)]
     while stack:
-        index, bits, cell, forms, active, undecided = stack.pop()
+        (index, bits, cell, forms, active, undecided), wanted = stack.pop()
+        wanted = [prefix for prefix in wanted if bits[: len(prefix)] == prefix[: len(bits)]]
+        if not wanted:
+            continue
         if index == last:
             yield bits, cell, forms
             continue
-        for position, j in enumerate(undecided):
-            values = _values(forms[j], cell.vertices)
-            if max(values) > 0 and min(values) < 0:
+        for position, (bit, j) in enumerate(undecided):
+            values, line_values = _values(forms[j], cell.vertices), _values(forms[j], cell.lines)
+            if (max(values) > 0 and min(values) < 0) or any(line_values):
                 rest = undecided[position + 1 :]
-                bit = len(bits) + chain.bit_in_layer(index, j)
-                for side, part in zip((True, False), _split(cell, values, d)):
-                    if bit >= len(prefix) or prefix[bit] == side:
+                bit += len(bits)
+                for is_active, side in zip((True, False), _split(cell, values, line_values, d)):
+                    still = [prefix for prefix in wanted if len(prefix) <= bit or prefix[bit] == is_active]
+                    if still:
                         active = active.copy()
-                        active[j] = side
-                        stack.append((index, bits, part, forms, active, rest))
+                        active[j] = is_active
+                        stack.append(((index, bits, side, forms, active, rest), still))
                 break
             active[j] = max(values) > 0
         else:
-            known = bits + tuple(bool(active[j]) for j in chain.folds(index))
-            if known[: len(prefix)] == prefix[: len(known)]:
-                below = chain.activations(index, forms, active)
-                stack.append(_entered(chain, index + 1, known, cell, below))
+            layer_bits = tuple(bool(active[j]) for j in chain.folds(index))
+            below = chain.activations(index, forms, active)
+            stack.append((_entered(chain, index + 1, bits + layer_bits, cell, below), wanted))
 
 
 def _entered(chain, index, bits, cell, below):
-    """A cell at the entry of a layer: the bits of neurons that cannot split it are set at once."""
+    """A cell at the entry of a layer: the bits of neurons that cannot split it are set at once.
+
+    What is left to decide is a list of (number among the layer's bits, unit).
+    """
     forms = chain.forms(index, below)
     active, undecided = np.ones(len(forms), bool), []
     if index + 1 < len(chain.layers):
         values = forms @ np.array(cell.vertices, dtype=object).T
         low, high = values.min(axis=1), values.max(axis=1)
-        for j in chain.folds(index):
+        for bit, j in enumerate(chain.folds(index)):
             active[j] = high[j] > 0
-            if high[j] > 0 and low[j] < 0:
-                undecided.append(j)
+            if (high[j] > 0 and low[j] < 0) or any(_values(forms[j], cell.lines)):
+                undecided.append((bit, j))
     return index, bits, cell, forms, active, undecided
 
 
@@ -168,8 +178,10 @@ def _values(form, vertices):
     return [sum(m * x for m, x in zip(form, vertex)) for vertex in vertices]
 
 
-def _split(cell, values, d):
-    """The two parts of a cell, positive first, for a form whose values at the vertices have both signs."""
+def _split(cell, values, line_values, d):
+    """The two parts of a cell, positive first, for a form with these values, which has both signs."""
+    if any(line_values):
+        return _cut_line(cell, values, line_values)
     facet = 1 << cell.n_facets
     above, below, on = [], [], []
     for vertex, facets, value in zip(cell.vertices, cell.facets, values):
@@ -183,12 +195,38 @@ def _split(cell, values, d):
     for u, u_facets, a in above:
         for v, v_facets, b in below:
             common = u_facets & v_facets
-            if _span_edge(common, u_facets, v_facets, cell.facets, d):
-                crossing = [a * y - b * x for x, y in zip(u, v)]
-                divisor = gcd(*crossing)
-                cut.append((tuple(x // divisor for x in crossing), common | facet))
+            if _span_edge(common, u_facets, v_facets, cell.facets, d - len(cell.lines)):
+                cut.append((_combination(a, v, b, u), common | facet))
     sides = ([(v, f) for v, f, _ in side] + cut for side in (above, below))
-    return tuple(Cell(*map(tuple, zip(*side)), cell.n_facets + 1) for side in sides)
+    return tuple(Cell(*map(tuple, zip(*side)), cell.n_facets + 1, cell.lines) for side in sides)
+
+
+def _cut_line(cell, values, line_values):
+    """The parts where the form is not 0 on some line: the first of these gives each part a vertex.
+
+    Always the first, so that the lines are e_i plus multiples of e_k of lines that went, and vertices
+    are 0 at such an i. The k are the leading columns of the span of all forms so far, since each is
+    the first at which its form, reduced by the forms before it, is not 0: which columns these are, and
+    so the vertices, depends on the lines that are left alone, not on the way here.
+    """
+    at = next(i for i, value in enumerate(line_values) if value)
+    direction, height = cell.lines[at], line_values[at]
+    if height < 0:
+        direction, height = tuple(-x for x in direction), -height
+    facet = 1 << cell.n_facets
+    onto = [_combination(height, v, value, direction) for v, value in zip(cell.vertices, values)]
+    facets = (*(f | facet for f in cell.facets), facet - 1)  # lines lie on all facets
+    rest = zip(cell.lines, line_values)
+    lines = tuple(_combination(height, v, value, direction) for i, (v, value) in enumerate(rest) if i != at)
+    opposite = tuple(-x for x in direction)
+    return tuple(Cell((*onto, end), facets, cell.n_facets + 1, lines) for end in (direction, opposite))
+
+
+def _combination(a, v, b, u):
+    """a v - b u in lowest terms."""
+    sums = [a * x - b * y for x, y in zip(v, u)]
+    divisor = gcd(*sums)
+    return tuple(x // divisor for x in sums)
 
 
 def _span_edge(common, u_facets, v_facets, all_facets, d):
@@ -197,6 +235,17 @@ def _span_edge(common, u_facets, v_facets, all_facets, d):
     if u_facets.bit_count() == d or v_facets.bit_count() == d:
         return True  # where d facets meet, any d - 1 of them make an edge
     return sum(f & common == common for f in all_facets) == 2
+
+
+def inside(cell, form, d):
+    """The part of a bounded cell on which the form is at most 0."""
+    values = _values(form, cell.vertices)
+    return _split(cell, values, (), d)[1] if max(values) > 0 and min(values) < 0 else cell
+
+
+def integer_forms(rows):
+    """Rows of floats as rows of integers, each times a power of two."""
+    return [_integers(row)[0] for row in rows]
 
 
 def facet_vertices(cell, d):
@@ -208,8 +257,14 @@ def facet_vertices(cell, d):
             tight.setdefault(lowest, set()).add(vertex)
             facets ^= lowest
     # A hyperplane that only touches the cell is tight on fewer vertices than some facet is.
-    sets = {frozenset(s) for s in tight.values() if len(s) >= d}
+    sets = {frozenset(s) for s in tight.values() if len(s) >= d - len(cell.lines)}
     return [s for s in sets if not any(s < other for other in sets)]
+
+
+def _space(d):
+    """All of space; facet 0 is infinity, where the one vertex, the origin, is not."""
+    lines = tuple(tuple(int(i == k) for i in range(d + 1)) for k in range(d))
+    return Cell(((0,) * d + (1,),), (0,), 1, lines)
 
 
 def _box(low, high):
@@ -255,8 +310,17 @@ def _placed(matrix, origin):
 
 def _integers(values):
     """(integers, exponent) with values = integers * 2**exponent, exponent <= 0."""
-    ratios = [value.as_integer_ratio() for value in np.asarray(values, np.float64).ravel().tolist()]
-    bits = max((denominator.bit_length() for _, denominator in ratios), default=1)
-    integers = np.empty(len(ratios), dtype=object)
-    integers[:] = [numerator * (2 ** (bits - 1) // denominator) for numerator, denominator in ratios]
-    return integers.reshape(np.shape(values)), 1 - bits
+    values = np.asarray(values, np.float64)
+    mantissas, exponents = np.frexp(values)
+    # The mantissa of a double has 53 bits, of which the last ones may be zeros.
+    mantissas = np.ldexp(mantissas, 53).astype(np.int64)
+    zeros = np.frexp((mantissas & -mantissas).astype(np.float64))[1] - 1
+    exponent = int((exponents - 53 + zeros)[mantissas != 0].min(initial=0))
+    shifts = np.where(mantissas == 0, 0, exponents - 53 - exponent)
+    if shifts.max(initial=0) <= 9:
+        return np.where(shifts < 0, mantissas >> np.maximum(-shifts, 0), mantissas << np.maximum(shifts, 0)).astype(object), exponent
+    return np.array([_shifted(m, s) for m, s in zip(mantissas.ravel().tolist(), shifts.ravel().tolist())], dtype=object).reshape(values.shape), exponent
+
+
+def _shifted(m, shift):
+    return m << shift if shift >= 0 else m >> -shift

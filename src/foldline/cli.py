@@ -232,6 +232,42 @@ def _count_sampled(args, net):
     return facts, "\n".join(text), DONE
 
 
+def _knots(args):
+    net = fl.load(args.model, drop_final=args.drop_final)
+    found = fl.knots(net, args.start, args.stop, extend=args.extend)
+    before = found.slope_before
+    facts = {
+        "model": args.model,
+        "start": args.start,
+        "stop": args.stop,
+        "extend": args.extend,
+        "n_crossings": len(found),
+        "n_knots": len(np.unique(found.t[found.is_knot])),
+        "t": found.t,
+        "t_error": found.t_error,
+        "neuron": found.neuron,
+        "is_knot": found.is_knot,
+        "first_slope": found.first_slope[0],
+        "slope_before": before,
+        "slope_after": found.slope_after,
+        "stats": found.stats,
+        "digest": net.digest,
+    }
+    how = next(name for name, n in found.stats.items() if n)
+    text = f"{found!r}, proved {how}.\nThe slope begins as {_slope(found.first_slope[0])}."
+    rows = [
+        [str(t), str(neuron), "yes" if is_knot else "no", _slope(slope)]
+        for t, neuron, is_knot, slope in zip(found.t.tolist(), found.neuron, found.is_knot, found.slope_after)
+    ]
+    if rows:
+        text += "\n" + bench.table(["t", "neuron", "knot", "slope after"], rows)
+    return facts, text, DONE
+
+
+def _slope(values):
+    return ", ".join(f"{value:.6g}" for value in values)
+
+
 def _bench(args):
     net = fl.load(args.model, drop_final=args.drop_final)
     n_points = args.points or bench.default_n_points(net)
@@ -599,6 +635,12 @@ def _parser():
         "--unpack", action="store_true", help="one 0 or 1 a neuron instead of packed bytes"
     )
     add_exact(points_command("count", _count, "patterns in a sample or, with --exact, regions of a box"))
+    sub = model_command("knots", _knots, "where a segment crosses the folds of a model")
+    add = sub.add_argument
+    ends = "a number for each input, with commas (--start=-1,2 where it begins with a minus)"
+    add("--start", metavar="POINT", type=_finite_numbers, required=True, help=ends)
+    add("--stop", metavar="POINT", type=_finite_numbers, required=True, help="likewise")
+    add("--extend", action="store_true", help="all of the line through both, in rationals")
     sub = model_command(
         "bench", _bench, "foldline beside NumPy, torch and onnxruntime on your model"
     )

@@ -5,7 +5,6 @@ import time
 
 import numpy as np
 
-from . import cells
 from .domains import check_domain
 from .executors import check_workers
 from .maps import group_maps
@@ -207,5 +206,12 @@ class _Tally:
         """The different patterns found."""
         if self._new:
             rows = np.concatenate([self._patterns, *self._new])
-            self._patterns, self._new = np.unique(rows, axis=0), []
+            self._patterns, self._new = _distinct(rows), []
         return self._patterns
+
+
+def _distinct(rows):
+    if not rows.shape[1]:
+        return rows[:1]
+    items = np.unique(np.ascontiguousarray(rows).view(f"V{rows.shape[1]}"))
+    return items.view(np.uint8).reshape(-1, rows.shape[1])

@@ -32,6 +32,15 @@ class Domain:
         """Domains of this one's dimension with the same patterns, together; each bounded."""
         return [self]
 
+    def __eq__(self, other):
+        return self._key() == other._key() if isinstance(other, Domain) else NotImplemented
+
+    def __hash__(self):
+        return hash(self._key())
+
+    def _key(self):
+        return type(self), *(tuple(np.ravel(value).tolist()) for value in self.__dict__.values())
+
     def __repr__(self):
         values = ", ".join(f"{name}={_short(value)}" for name, value in self.__dict__.items())
         return f"{type(self).__name__}({values})"

@@ -2,7 +2,7 @@
 
 import operator
 
-__all__ = ["check_workers", "run_tasks"]
+__all__ = ["check_workers", "map_parts", "run_tasks"]
 
 
 def check_workers(workers):
@@ -46,6 +46,35 @@ def run_tasks(function, net, points, results, tasks, workers, arguments):
         for (start, end), future in zip(tasks, futures):
             for name, array in (future.result() or {}).items():
                 results[name][start:end] = array
+    except BaseException:
+        stop.append(True)
+        for future in futures:
+            future.cancel()
+        raise
+    finally:
+        if pool is not workers:
+            pool.shutdown(wait=True)
+
+
+def map_parts(function, arguments, workers):
+    """The list of ``function(stop, *arguments[i])``, for results whose size is not known beforehand.
+
+    Threads of this process share the list `stop`, which gets an item when one of them fails or the user
+    interrupts; the others then end soon.
+    """
+    stop = []
+    if workers == 1 or len(arguments) <= 1 and isinstance(workers, int):
+        return [function(stop, *given) for given in arguments]
+
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(workers) if isinstance(workers, int) else workers
+    here = isinstance(pool, ThreadPoolExecutor)
+    futures = []
+    try:
+        for given in arguments:
+            futures.append(pool.submit(function, stop if here else [], *given))
+        return [future.result() for future in futures]
     except BaseException:
         stop.append(True)
         for future in futures:

@@ -1,14 +1,21 @@
-"""Where segments cross the folds of a network, exactly."""
+"""Where segments cross the folds of a network, proved: in floating point, in rationals where that is open."""
 
 import math
 
 import numpy as np
 
 from . import cells
+from ._core import Sweep
 from .domains import Segment
+from .executors import check_workers, map_parts
 from .network import Network
 
-__all__ = ["Knots", "knots"]
+__all__ = ["Knots", "breakpoints", "knots"]
+
+# Segments of one step take about this many multiply-adds if they have as many crossings as the network has
+# neurons: some hundredths of a second, so that Ctrl-C is heard.
+_STEP_OPERATIONS = 100_000_000
+_PARTS_PER_WORKER = 4
 
 
 class Knots:
@@ -18,66 +25,115 @@ class Knots:
 
     Attributes
     ----------
-    segment : ndarray of int64, shape (n_rows,)
-        Which segment; 0 where there is one.
+    offsets : ndarray of int64, shape (n_segments + 1,)
+        The rows of segment i are ``offsets[i]`` to ``offsets[i + 1]``.
     t : ndarray of float64, shape (n_rows,)
-        Where on it: the point is ``start + t (stop - start)``. Exact, then rounded once.
-    neuron : ndarray of int64, shape (n_rows,)
+        Where on it: the point is ``start + t (stop - start)``.
+    t_error : ndarray of float64, shape (n_rows,)
+        The exact place is within this of `t`, proved. The bound is the worst that roundings can do, and
+        mostly far above what they did.
+    neuron : ndarray of int32, shape (n_rows,)
         The bit of the pattern that flips.
-    slope_before, slope_after : ndarray of float64, shape (n_rows, n_out)
-        Derivative by t of the outputs on both sides. Exact, then rounded once.
     is_knot : ndarray of bool, shape (n_rows,)
-        Whether the slope changes at this t: neurons can cancel.
+        Whether the slope changes at this t: neurons can cancel. Proved.
+    first_slope : ndarray of float64, shape (n_segments, n_out)
+        Derivative by t of the outputs where the segment begins.
+    slope_after : ndarray of float64, shape (n_rows, n_out)
+        Derivative by t after this t: a sum of products of weights, in the rounding of float64 (of long
+        double, or exact and rounded once, for segments that floating point did not decide).
+    segment, slope_before : ndarray
+        Which segment, int64, and the derivative before this t, as `slope_after`; made when asked for.
+    stats : dict
+        How many segments were decided "in float64", "in long double" and "in rationals".
     """
 
-    __slots__ = ("is_knot", "neuron", "segment", "slope_after", "slope_before", "t")
+    __slots__ = (
+        "_tied",
+        "first_slope",
+        "is_knot",
+        "neuron",
+        "offsets",
+        "slope_after",
+        "stats",
+        "t",
+        "t_error",
+    )
 
-    def __init__(self, segment, t, neuron, slope_before, slope_after, is_knot):
+    def __init__(self, offsets, t, t_error, neuron, is_knot, first_slope, slope_after, tied, stats):
         values = {
-            "segment": segment,
+            "offsets": offsets,
             "t": t,
+            "t_error": t_error,
             "neuron": neuron,
-            "slope_before": slope_before,
-            "slope_after": slope_after,
             "is_knot": is_knot,
+            "first_slope": first_slope,
+            "slope_after": slope_after,
+            "_tied": tied,  # rows that belong to the same crossing as the row before
         }
         for name, value in values.items():
             value.flags.writeable = False
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "stats", stats)
+
+    @property
+    def segment(self):
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    @property
+    def slope_before(self):
+        crossing = np.arange(len(self.t))  # the first row of each row's crossing
+        crossing[self._tied] = 0
+        np.maximum.accumulate(crossing, out=crossing)
+        slopes = self.slope_after[crossing - 1]
+        begins = self.offsets[:-1][np.diff(self.offsets) > 0]
+        first = np.isin(crossing, begins)
+        slopes[first] = self.first_slope[self.segment[first]]
+        return slopes
 
     def __setattr__(self, name, value):
         raise AttributeError(f"a Knots is frozen; {name!r} cannot be set")
 
     def __reduce__(self):
-        fields = (self.segment, self.t, self.neuron, self.slope_before, self.slope_after, self.is_knot)
-        return Knots, tuple(field.copy() for field in fields)
+        arrays = (self.offsets, self.t, self.t_error, self.neuron, self.is_knot)
+        arrays += (self.first_slope, self.slope_after, self._tied)
+        return Knots, (*(array.copy() for array in arrays), dict(self.stats))
 
     def __len__(self):
         return len(self.t)
 
     def __repr__(self):
-        n_knots = len(np.unique(np.stack([self.segment, self.t], axis=1)[self.is_knot], axis=0))
+        n_knots = np.count_nonzero(self.is_knot) - np.count_nonzero(self.is_knot[self._tied])
         return f"Knots({len(self)} crossings, {n_knots} knots)"
 
 
-def knots(net, start, stop):
-    """Find where segments cross folds of a network, in exact arithmetic.
+def knots(net, start, stop, *, extend=False, workers=1):
+    """Find where segments cross folds of a network: every crossing, in proved order.
 
     Parameters
     ----------
     net : Network
     start, stop : array_like, shape (n_in,) or (n_segments, n_in)
         The ends; crossings are looked for strictly between them.
+    extend : bool
+        Look on the whole line through the ends, at every real t. In rational arithmetic throughout, which
+        is slow.
+    workers : int or concurrent.futures.Executor
+        Threads, or an executor to run parts of the segments on.
 
     Returns
     -------
     Knots
+        That each crossing exists, that there are no others, their order and what is a knot is proved for the
+        real-arithmetic function with these weights. Segments that floating point cannot decide (ties, a
+        neuron that is zero on a whole piece) are done in rationals: `Knots.stats` counts them.
 
     Raises
     ------
     ValueError
         Ends of other widths, different numbers of ends, a segment whose ends are equal, NaN or
         infinity.
+    TypeError
+        Ends that are not real numbers.
 
     Examples
     --------
@@ -86,45 +142,235 @@ def knots(net, start, stop):
     >>> k = fl.knots(hat, [-2.0], [2.0])
     >>> k
     Knots(2 crossings, 2 knots)
-    >>> k.t, k.neuron, k.slope_after.ravel()
-    (array([0.5 , 0.75]), array([0, 1]), array([ 4., -4.]))
+    >>> k.t, k.neuron.tolist(), k.slope_after.ravel()
+    (array([0.5 , 0.75]), [0, 1], array([ 4., -4.]))
+    >>> fl.knots(hat, [-2.0], [2.0], extend=True).t
+    array([0.5 , 0.75, 1.  ])
     """
     if not isinstance(net, Network):
         raise TypeError(f"net is {type(net).__name__}; wanted a Network")
-    starts, stops = np.asarray(start), np.asarray(stop)
+    workers = check_workers(workers)
+    starts, stops = _checked_ends(net, start, stop)
+    parallel = workers * _PARTS_PER_WORKER if isinstance(workers, int) and workers > 1 else 1
+    size = -(-len(starts) // (parallel if isinstance(workers, int) else 8)) or 1
+    parts = [slice(i, i + size) for i in range(0, len(starts), size)] or [slice(0)]
+    arguments = [(net, starts[part], stops[part], extend) for part in parts]
+    return _joined(map_parts(_knots_of_part, arguments, workers))
+
+
+def breakpoints(net, low, high):
+    """The points between which a network of one input is interpolated linearly, as ``numpy.interp`` does.
+
+    The inverse of `Network.from_knots`.
+
+    Parameters
+    ----------
+    net : Network
+        Of one input.
+    low, high : float
+        The ends of the interval.
+
+    Returns
+    -------
+    x : ndarray of float64, shape (n_points,), increasing
+        `low`, the knots between, `high`. Knots are off by no more than `Knots.t_error` of the interval, and
+        those that round to the same number are one.
+    y : ndarray of float64, shape (n_points,), or (n_points, n_out) for several outputs
+        The outputs there, in float64.
+
+    Raises
+    ------
+    ValueError
+        A network of several inputs, ``low >= high``, NaN or infinity.
+
+    Examples
+    --------
+    >>> import foldline as fl
+    >>> net = fl.Network([([[1.0], [-1.0]], None), ([[1.0, 1.0]], None)])   # |x|
+    >>> fl.breakpoints(net, -1, 1)
+    (array([-1.,  0.,  1.]), array([1., 0., 1.]))
+    """
+    if not isinstance(net, Network):
+        raise TypeError(f"net is {type(net).__name__}; wanted a Network")
+    if net.n_in != 1:
+        raise ValueError(f"net has {net.n_in} inputs; wanted 1 (knots takes segments of any network)")
+    low, high = float(low), float(high)
+    if low >= high:
+        raise ValueError(f"low is {low}, high is {high}; wanted low < high")
+    found = knots(net, [low], [high])
+    t = found.t[found.is_knot]
+    x = np.unique(np.concatenate([[low], np.clip(low * (1 - t) + high * t, low, high), [high]]))
+    y = net._in_float64()(x[:, None])
+    return x, y[:, 0] if net.n_out == 1 else y
+
+
+def _checked_ends(net, start, stop):
+    ends = []
+    for name, value in (("start", start), ("stop", stop)):
+        array = np.asarray(value)
+        if array.dtype.kind not in "iuf":
+            raise TypeError(f"{name} has dtype {array.dtype}; wanted real numbers")
+        ends.append(array)
+    starts, stops = ends
     if starts.shape != stops.shape or starts.ndim not in (1, 2) or starts.shape[-1] != net.n_in:
         raise ValueError(
             f"start has shape {starts.shape}, stop {stops.shape}; wanted both ({net.n_in},) "
             f"or (n_segments, {net.n_in})"
         )
-    rows = []
-    for i, ends in enumerate(zip(np.atleast_2d(starts), np.atleast_2d(stops))):
-        rows += [(i, *row) for row in _crossings(net, Segment(*ends))]
-    segment, t, neuron, before, after, is_knot = zip(*rows) if rows else ((),) * 6
-    return Knots(
-        np.array(segment, np.int64),
-        np.array(t, np.float64),
-        np.array(neuron, np.int64),
-        np.array(before, np.float64).reshape(len(rows), net.n_out),
-        np.array(after, np.float64).reshape(len(rows), net.n_out),
-        np.array(is_knot, bool),
-    )
+    starts, stops = (np.ascontiguousarray(np.atleast_2d(a), np.float64) for a in ends)
+    for name, array in (("start", starts), ("stop", stops)):
+        bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+        if bad.size:
+            raise ValueError(f"{name} is {array[bad[0]].tolist()} in segment {bad[0]}; wanted finite values")
+    equal = np.flatnonzero((starts == stops).all(axis=1))
+    if equal.size:
+        raise ValueError(
+            f"start and stop are both {starts[equal[0]].tolist()} in segment {equal[0]}; wanted two points"
+        )
+    return starts, stops
 
 
-def _crossings(net, segment):
-    """Rows (t, neuron, slope before, slope after, whether the map changes) of one segment."""
-    chain = cells.ExactChain(net, segment)
+class _Table:
+    """The results of segments one after the other; the arrays of rows grow in place."""
+
+    def __init__(self, n_segments, n_out):
+        self.n_segments = self.n_rows = 0
+        self.counts = np.zeros(n_segments, np.int64)
+        self.first_slope = np.empty((n_segments, n_out))
+        self.rows = {
+            "t": np.empty(0),
+            "t_error": np.empty(0),
+            "neuron": np.empty(0, np.int32),
+            "is_knot": np.empty(0, bool),
+            "slope_after": np.empty((0, n_out)),
+        }
+        self.tied = []
+        self.stats = {"in float64": 0, "in long double": 0, "in rationals": 0}
+        self.resize(1024)
+
+    def resize(self, n_rows):
+        for array in self.rows.values():
+            array.resize((n_rows, *array.shape[1:]), refcheck=False)
+
+    def grow(self):
+        """Make room for as many rows as it looks like; what is resized is written, so not for far more."""
+        room, expected = len(self.rows["t"]), self.n_rows / max(self.n_segments, 1) * len(self.counts)
+        self.resize(min(4 * room, int(max(1.05 * expected, 1.25 * room))))
+
+    def sweep(self, sweep, starts, stops, how, stop):
+        """Add segments by a sweep, until `stop` has an item; returns whether the next one is undecided."""
+        while len(starts) and not stop:
+            here = slice(self.n_segments, self.n_segments + len(starts))
+            n_done, n_rows, undecided = sweep.knots(
+                starts, stops, self.counts[here], self.first_slope[here], self.rows, self.n_rows, stop
+            )
+            self.n_segments += n_done
+            self.n_rows += n_rows
+            self.stats[how] += n_done
+            if undecided:
+                return True
+            starts, stops = starts[n_done:], stops[n_done:]
+            if len(starts) and not stop:
+                self.grow()
+        return False
+
+    def add_exactly(self, net, line):
+        """Add the next segment in rationals."""
+        first_slope, rows = _crossings(net, line)
+        n = self.n_rows + len(rows)
+        if n > len(self.rows["t"]):
+            self.resize(2 * n)
+        self.first_slope[self.n_segments] = first_slope
+        self.counts[self.n_segments] = len(rows)
+        for i, (t, neuron, slope, is_knot, tied) in enumerate(rows, self.n_rows):
+            row = {"t": t, "t_error": math.ulp(t) / 2, "neuron": neuron}
+            for name, value in (row | {"slope_after": slope, "is_knot": is_knot}).items():
+                self.rows[name][i] = value
+            if tied:
+                self.tied.append(i)
+        self.n_rows = n
+        self.n_segments += 1
+        self.stats["in rationals"] += 1
+
+
+def _knots_of_part(stop, net, starts, stops, extend):
+    """The table of some segments, which is all of one task, until `stop` has an item."""
+    wide = net._in_float64()
+    table = _Table(len(starts), net.n_out)
+    sweeps = [
+        (name, Sweep(wide.weights, wide.biases, wide.slopes, name == "in long double"))
+        for name in ("in float64", "in long double")
+    ]
+    step = max(_STEP_OPERATIONS // (sum(w.size for w in net.weights) * (1 + net.n_neurons)), 1)
+    while table.n_segments < len(starts) and not stop:
+        n = 1
+        if not extend:
+            for name, sweep in sweeps:
+                part = slice(table.n_segments, table.n_segments + (step if n else 1))
+                n = 0
+                if not table.sweep(sweep, starts[part], stops[part], name, stop):
+                    break
+            else:
+                n = 1
+        if n:
+            line = (_Line if extend else Segment)(starts[table.n_segments], stops[table.n_segments])
+            table.add_exactly(net, line)
+    table.resize(table.n_rows)
+    return table
+
+
+class _Line(Segment):
+    """All points ``start + t (stop - start)``."""
+
+    def _bounds(self):
+        return None
+
+
+def _crossings(net, line):
+    """The slope where the line begins, and its rows: t, neuron, slope after, whether it changes, whether the
+    row before is of the same crossing."""
+    chain = cells.ExactChain(net, line)
     pieces = list(cells.iter_cells(chain))
-    denominator = math.lcm(*(w for _, cell, _ in pieces for _, w in cell.vertices))
+    denominator = math.lcm(*(w for _, cell, _ in pieces for _, w in cell.vertices if w))
+    one = 2**-chain.exponent
 
     def left(piece):
-        return min(u * (denominator // w) for u, w in piece[1].vertices)
+        """Of a piece, in units of 1 / denominator; w = 0 is a direction without an end."""
+        ends = [u * (denominator // w) if w else u * math.inf for u, w in piece[1].vertices]
+        return min(ends, default=-math.inf)
+
+    def slope(piece):
+        return [_quotient(m, one) for m in piece[2][:, 0]]
 
     pieces.sort(key=left)
-    one = 2**-chain.exponent  # integers are divided with one rounding
-    for (bits, _, forms), piece in zip(pieces, pieces[1:]):
-        next_bits, _, next_forms = piece
-        slopes = [[m / one for m in f[:, 0]] for f in (forms, next_forms)]
-        is_knot = bool((forms[:, 0] != next_forms[:, 0]).any())
-        for neuron in np.flatnonzero(np.array(bits) != np.array(next_bits)):
-            yield left(piece) / denominator, int(neuron), *slopes, is_knot
+    rows = []
+    for piece, following in zip(pieces, pieces[1:]):
+        is_knot = bool((piece[2][:, 0] != following[2][:, 0]).any())
+        t, after, tied = _quotient(left(following), denominator), slope(following), False
+        for neuron in np.flatnonzero(np.array(piece[0]) != np.array(following[0])):
+            rows.append((t, int(neuron), after, is_knot, tied))
+            tied = True
+    return slope(pieces[0]), rows
+
+
+def _quotient(a, b):
+    """a / b of integers with one rounding; infinite beyond the range of floats."""
+    try:
+        return a / b
+    except OverflowError:
+        return math.inf if a > 0 else -math.inf
+
+
+def _joined(tables):
+    """One result of the tables of all parts, which are used up."""
+    counts = np.concatenate([table.counts for table in tables])
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    first_slope = np.concatenate([table.first_slope for table in tables])
+    stats = {name: sum(table.stats[name] for table in tables) for name in tables[0].stats}
+    begins = np.concatenate([[0], np.cumsum([table.n_rows for table in tables])])
+    tied = [begin + np.array(table.tied, np.int64) for begin, table in zip(begins, tables)]
+    columns = {}
+    for name in list(tables[0].rows):
+        parts = [table.rows.pop(name) for table in tables]
+        columns[name] = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return Knots(offsets, first_slope=first_slope, tied=np.concatenate(tied), stats=stats, **columns)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import cells
+from .exact_cells import ExactWalk
 
 __all__ = ["group_maps", "maps_of"]
 
@@ -60,17 +61,15 @@ def group_maps(net, domain, patterns, connected):
     off = 4 * (errors.sum() + errors.size * np.finfo(float).eps * (abs(maps).max(initial=0)))
     order = np.argsort(shown)
     starts = np.flatnonzero(np.diff(shown[order], prepend=-np.inf) > off)
-    n_alone = 0
-    merger = Merger(domain.dimension, facets=connected)
-    chain = None
-    for group in np.split(order, starts[1:]):
-        if len(group) == 1:
-            n_alone += 1
-            continue
-        chain = chain or cells.ExactChain(net, domain)
-        for bits in np.unpackbits(patterns[group], axis=1, bitorder="little", count=net.n_neurons):
-            for _, cell, forms in cells.iter_cells(chain, tuple(bits.astype(bool).tolist())):
-                merger.add(cell, forms)
+    sizes = np.diff(starts, append=len(order))
+    n_alone = int((sizes == 1).sum())
+    doubtful = order[np.repeat(sizes > 1, sizes)]
+    if not len(doubtful):
+        return n_alone
+    merger = Merger(facets=connected)
+    bits = np.unpackbits(patterns[doubtful], axis=1, bitorder="little", count=net.n_neurons).astype(bool)
+    for row in ExactWalk(cells.ExactChain(net, domain)).rows(sorted(map(tuple, bits.tolist()))):
+        merger.add(row.forms, row.facets)
     return n_alone + (merger.n_connected() if connected else merger.n_maps())
 
 
@@ -92,21 +91,22 @@ class Merger:
     same from both sides, so what does not cut one of them does not cut the other.
     """
 
-    def __init__(self, dimension, facets=True):
-        self._dimension, self._facets = dimension, facets
+    def __init__(self, facets=True):
+        self._facets = facets
         self._ids = {}  # map: number
         self._of_cell = []  # number of each cell's map
         self._open = {}  # facet whose other side has not come yet: cell
         self._parent = []
 
-    def add(self, cell, forms):
-        number = self._ids.setdefault(tuple(forms.ravel().tolist()), len(self._ids))
+    def add(self, forms, facets):
+        """A cell: its map, as a tuple, and its facets, as sets of vertices."""
+        number = self._ids.setdefault(forms, len(self._ids))
         if not self._facets:
             return
         here = len(self._parent)
         self._parent.append(here)
         self._of_cell.append(number)
-        for facet in cells.facet_vertices(cell, self._dimension):
+        for facet in facets:
             there = self._open.pop(facet, None)
             if there is None:
                 self._open[facet] = here

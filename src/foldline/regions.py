@@ -1,122 +1,48 @@
 """The regions of a network on a domain, described."""
 
 import math
+import time
 
 import numpy as np
 
-from . import cells
+from . import exact_rows
 from .counting import check_question
+from .executors import check_workers
+from .maps import maps_of
+from .region_tables import Regions
+from .walk import Walk, bits_of, check_engine, parts
 
-__all__ = ["Regions", "iter_regions", "regions"]
-
-class Regions:
-    """The activation regions of a network on a domain, one row each, in the order of their patterns.
-
-    Coordinates are the domain's own: those of the input space for boxes, polytopes and all of space,
-    (s, t) for a Plane, t for a Segment, and distances from the centre for a Ball. Everything is
-    computed exactly and rounded once, to float64.
-
-    Attributes
-    ----------
-    net, domain : Network and domain
-        What was asked about.
-    status : str
-        "complete", or "limit" where `max_regions` ended the run.
-    patterns : ndarray of uint8, shape (n_regions, ceil(n_neurons / 8))
-        Packed, little bit order, as `Network.patterns` has them.
-    A, b : ndarray of float64, shapes (n_regions, n_out, dimension) and (n_regions, n_out)
-        The map on each region, ``A u + b``.
-    interior_points : ndarray of float64, shape (n_regions, dimension)
-        The mean of each region's vertices.
-    vertices : tuple of ndarray, each (n_vertices, dimension)
-        In no particular order; in the plane counterclockwise.
-    volumes : ndarray of float64, shape (n_regions,)
-        Lengths, areas, volumes in the domain's coordinates.
-    neighbours : ndarray of int64, shape (n_pairs, 2)
-        Pairs of regions that share a facet, the smaller number first.
-    """
-
-    __slots__ = (
-        "A",
-        "b",
-        "domain",
-        "interior_points",
-        "neighbours",
-        "net",
-        "patterns",
-        "status",
-        "vertices",
-        "volumes",
-    )
-
-    def __init__(self, net, domain, status, rows, neighbours, chain):
-        d = domain.dimension
-        bits = np.array([row.bits for row in rows], bool).reshape(len(rows), net.n_neurons)
-        one = 2**-chain.exponent  # integers are divided with one rounding
-        maps = np.array([[[m / one for m in f] for f in row.forms] for row in rows])
-        maps = maps.reshape(len(rows), net.n_out, d + 1)
-        values = {
-            "patterns": np.packbits(bits, axis=1, bitorder="little"),
-            "A": maps[:, :, :d].copy(),
-            "b": maps[:, :, d].copy(),
-            "interior_points": np.array([row.mean for row in rows]).reshape(len(rows), d),
-            "vertices": tuple(row.corners for row in rows),
-            "volumes": np.array([row.volume for row in rows], float),
-            "neighbours": np.array(sorted(neighbours), np.int64).reshape(-1, 2),
-            "status": status,
-            "net": net,
-            "domain": domain,
-        }
-        for name, value in values.items():
-            if isinstance(value, np.ndarray):
-                value.flags.writeable = False
-            object.__setattr__(self, name, value)
-
-    def __setattr__(self, name, value):
-        raise AttributeError(f"Regions are frozen; {name!r} cannot be set")
-
-    def __len__(self):
-        return len(self.patterns)
-
-    def __repr__(self):
-        return f"Regions({len(self):,} of {self.net!r} on {self.domain!r}, {self.status})"
-
-    def region_of(self, points):
-        """The row of each point of the input space, by its exact pattern; -1: not among these regions.
-
-        Parameters
-        ----------
-        points : array_like, shape (n_points, n_in)
-
-        Returns
-        -------
-        ndarray of int64, shape (n_points,)
-            Points on a fold belong to the region whose pattern they have, if it has an interior.
-            Whether a point lies in the domain is not looked at.
-        """
-        rows = {pattern.tobytes(): i for i, pattern in enumerate(self.patterns)}
-        found = self.net.patterns(points, exact=True)
-        return np.array([rows.get(pattern.tobytes(), -1) for pattern in found], np.int64)
+__all__ = ["iter_regions", "regions"]
 
 
-def regions(net, domain, *, max_regions=None):
+def regions(
+    net, domain, *, engine="auto", max_regions=None, time_limit=None, workers=1, progress=None
+):
     """Describe every activation region of a network on a bounded domain.
 
     Parameters
     ----------
     net : Network
     domain : Box, Ball, Polytope, Plane or Segment
+    engine, time_limit, workers, progress
+        As for `count_regions`.
     max_regions : int, optional
         Stop after this many; `Regions.status` is then "limit".
 
     Returns
     -------
     Regions
+        In the order of their patterns, whatever the workers. Which regions there are is proved. Where that
+        took doubles only, the other columns are computed in doubles as well; where exact arithmetic was
+        needed, all of them are exact and rounded once. In more than six dimensions, the engine for which
+        keeps no vertices, there are none, and volumes are NaN; ``engine="exact"`` has both.
 
     Raises
     ------
     ValueError
         As `count_regions`; and for Space, whose cells need not have corners.
+    MemoryError
+        There are too many: `iter_regions` has them in chunks.
 
     Examples
     --------
@@ -131,11 +57,41 @@ def regions(net, domain, *, max_regions=None):
     >>> r.volumes, r.neighbours.tolist()
     (array([1., 1., 1., 1.]), [[0, 1], [0, 2], [1, 3], [2, 3]])
     """
-    chunks = list(_chunks(net, domain, max_regions, chunk=None))
-    return chunks[0]
+    engine = _check(net, domain, engine, max_regions=max_regions, time_limit=time_limit)
+    workers = check_workers(workers)
+    deadline = math.inf if time_limit is None else time.monotonic() + time_limit
+    most = math.inf if max_regions is None else max_regions
+    found, n = [], 0
+    try:
+        if engine != "exact":
+            for part in parts(Walk(net, domain, engine, want="rows"), workers, deadline, most + 1):
+                found.append(part)
+                n += part.n_cells
+                if progress:
+                    progress(n)
+                if part.n_undecided:
+                    break
+            else:
+                return _from_doubles(net, domain, found, most, in_order=workers == 1)
+        found, n = [], 0
+        walk = Walk(net, domain, "exact")
+        for row in walk.exact.rows():
+            if n >= most or n and time.monotonic() >= deadline:
+                return Regions(net, domain, "limit", **exact_rows.columns(net, walk.exact.chain, found))
+            found.append(row)
+            n += 1
+            if progress and n % 256 == 0:
+                progress(n)
+        return Regions(net, domain, "complete", **exact_rows.columns(net, walk.exact.chain, found))
+    except MemoryError:
+        found.clear()
+        raise MemoryError(
+            f"out of memory with {n:,} regions found; iter_regions describes them in chunks, "
+            "max_regions= stops in time, and count_regions only counts"
+        ) from None
 
 
-def iter_regions(net, domain, *, chunk=65536, max_regions=None):
+def iter_regions(net, domain, *, chunk=65536, engine="auto", max_regions=None):
     """Like `regions`, as an iterator over `Regions` of at most `chunk` rows.
 
     Neighbours are those within a chunk. Memory is that of a chunk.
@@ -149,101 +105,105 @@ def iter_regions(net, domain, *, chunk=65536, max_regions=None):
     """
     if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
         raise ValueError(f"chunk is {chunk!r}; wanted an int, at least 1")
-    return _chunks(net, domain, max_regions, chunk)
+    engine = _check(net, domain, engine, max_regions=max_regions)
+    return _chunks(net, domain, engine, chunk, math.inf if max_regions is None else max_regions)
 
 
-class _Row:
-    """What is kept of a cell: its bits, map, corners, their mean, and its volume."""
-
-    __slots__ = ("bits", "corners", "forms", "mean", "volume")
-
-    def __init__(self, bits, cell, forms, facets):
-        self.bits, self.forms = bits, forms
-        self.corners = _in_order([[u / v[-1] for u in v[:-1]] for v in cell.vertices])
-        denominator = math.lcm(*(v[-1] for v in cell.vertices))
-        scaled = [[u * (denominator // v[-1]) for u in v[:-1]] for v in cell.vertices]
-        self.mean = [sum(values) / (denominator * len(scaled)) for values in zip(*scaled)]
-        self.volume = _volume(frozenset(cell.vertices), facets, denominator)
-
-
-def _chunks(net, domain, max_regions, chunk):
-    check_question(net, domain, max_regions=max_regions)
+def _check(net, domain, engine, **limits):
+    check_question(net, domain, **limits)
     if domain._bounds() is None and not len(domain._half_spaces()[0]):
         raise ValueError("the domain is all of space, where regions have no volume; wanted a bounded one")
-    chain = cells.ExactChain(net, domain)
-    return _filled_chunks(net, domain, chain, max_regions, chunk)
+    return check_engine(engine, domain.dimension)
 
 
-def _filled_chunks(net, domain, chain, max_regions, chunk):
-    rows, neighbours, open_facets, n, status = [], [], {}, 0, "complete"
-    for bits, cell, forms in cells.iter_cells(chain):
-        if max_regions is not None and n >= max_regions:
-            status = "limit"
+def _chunks(net, domain, engine, chunk, most):
+    """In doubles until a chunk holds something they do not decide; exactly from that chunk on."""
+    walk = Walk(net, domain, engine, want="rows")
+    opens, found, n_done = [walk.root], [], 0
+    before = list(opens)  # what was open when the chunk began
+    while opens and engine != "exact":
+        n = sum(part.n_cells for part in found)
+        part = walk.run([opens[0]], math.inf, min(chunk, most + 1 - n_done) - n)
+        if part.n_undecided:
             break
-        if chunk is not None and len(rows) == chunk:
-            yield Regions(net, domain, "complete", rows, neighbours, chain)
-            rows, neighbours, open_facets = [], [], {}
-        facets = cells.facet_vertices(cell, chain.dimension)
-        for facet in facets:
-            other = open_facets.pop(facet, None)
-            if other is None:
-                open_facets[facet] = len(rows)
-            else:
-                neighbours.append((other, len(rows)))
-        rows.append(_Row(bits, cell, forms, facets))
+        found.append(part)
+        opens = part.opens + opens[1:]
+        n += part.n_cells
+        if n >= min(chunk, most + 1 - n_done) or not opens:
+            yield _from_doubles(net, domain, found, most - n_done, in_order=True)
+            n_done += n
+            if n_done > most:
+                return
+            found, before = [], list(opens)
+    else:
+        if engine != "exact":
+            return
+    exact = Walk(net, domain, "exact").exact
+    rows, n = [], n_done
+    for row in exact.rows([bits_of(prefix) for prefix in before]):
+        if n >= most:
+            yield Regions(net, domain, "limit", **exact_rows.columns(net, exact.chain, rows))
+            return
+        if len(rows) == chunk:
+            yield Regions(net, domain, "complete", **exact_rows.columns(net, exact.chain, rows))
+            rows = []
+        rows.append(row)
         n += 1
-    yield Regions(net, domain, status, rows, neighbours, chain)
+    yield Regions(net, domain, "complete", **exact_rows.columns(net, exact.chain, rows))
 
 
-def _volume(vertices, facets, denominator):
-    """The volume of a polytope whose vertices are homogeneous integers, w dividing `denominator`.
-
-    Cut into pyramids over one vertex, and their bases likewise (Cohen and Hickey, 1979); a simplex has
-    |det(vertices)| / (d! product of their w).
-    """
-    d = len(next(iter(vertices))) - 1
-    whole, total = denominator ** (d + 1), 0
-    for simplex in _simplices(vertices, facets, d):
-        total += abs(_determinant(simplex)) * (whole // math.prod(v[-1] for v in simplex))
-    return total / (math.factorial(d) * whole)
-
-
-def _simplices(vertices, facets, d):
-    apex = min(vertices)
-    if d == 0:
-        yield (apex,)
-        return
-    for facet in facets:
-        if apex in facet:
-            continue
-        ridges = [facet & other for other in facets if other != facet]
-        ridges = {r for r in ridges if len(r) >= d - 1}
-        ridges = [r for r in ridges if r and not any(r < other for other in ridges)]
-        for simplex in _simplices(facet, ridges, d - 1):
-            yield (apex, *simplex)
+def _from_doubles(net, domain, found, most, in_order):
+    """`Regions` of the parts of a walk in doubles, at most so many."""
+    patterns = np.concatenate([part.patterns for part in found])
+    rows = [rows for part in found for rows in part.rows]
+    status = "limit" if found[-1].opens or len(patterns) > most else "complete"
+    order = np.arange(len(patterns)) if in_order else _lexicographic(patterns)
+    order = order[: min(most, len(order))]
+    patterns = patterns[order]
+    maps, _ = maps_of(net, domain, patterns)
+    points, volumes = (np.concatenate(column)[order] for column in list(zip(*rows))[:2])
+    vertices = [v for r in rows for v in np.split(r.vertices, r.vertex_ends[:-1])]
+    facets = [f for r in rows for f in np.split(r.facets, r.facet_ends[:-1])]
+    return Regions(
+        net,
+        domain,
+        status,
+        patterns=patterns,
+        A=maps[:, :, :-1].copy(),
+        b=maps[:, :, -1].copy(),
+        interior_points=points,
+        vertices=[vertices[i] for i in order],
+        volumes=volumes,
+        neighbours=_neighbours(patterns, [facets[i] for i in order]),
+    )
 
 
-def _determinant(rows):
-    """Of integers, by elimination without fractions (Bareiss, 1968)."""
-    rows, sign, before = [list(row) for row in rows], 1, 1
-    for i in range(len(rows) - 1):
-        pivot = next((k for k in range(i, len(rows)) if rows[k][i]), None)
-        if pivot is None:
-            return 0
-        if pivot != i:
-            rows[i], rows[pivot], sign = rows[pivot], rows[i], -sign
-        top = rows[i]
-        for k in range(i + 1, len(rows)):
-            factor = rows[k][i]
-            rows[k] = [(top[i] * a - factor * b) // before for a, b in zip(rows[k], top)]
-        before = top[i]
-    return sign * rows[-1][-1]
+def _lexicographic(patterns):
+    """The order of patterns as words of bits, first bits first."""
+    bits = np.packbits(np.unpackbits(patterns, axis=1, bitorder="little"), axis=1)
+    return np.argsort(_items(bits), kind="stable")
 
 
-def _in_order(corners):
-    corners = np.array(corners)
-    if corners.shape[1] == 2:
-        x, y = (corners - corners.mean(axis=0)).T
-        corners = corners[np.argsort(np.arctan2(y, x))]
-    corners.flags.writeable = False
-    return corners
+def _items(rows):
+    """Rows of bytes as one item each, compared byte by byte."""
+    rows = np.ascontiguousarray(rows)
+    return rows.view(f"V{rows.shape[1]}")[:, 0] if rows.shape[1] else np.zeros(len(rows), "V1")
+
+
+def _neighbours(patterns, facets):
+    """Pairs of rows across a facet: where nothing is degenerate, only the neuron that makes it flips."""
+    ends = np.cumsum([len(f) for f in facets])
+    rows = np.repeat(np.arange(len(facets)), np.diff(ends, prepend=0))
+    neurons = np.concatenate(facets) if facets else np.empty(0, np.int64)
+    rows, neurons = rows[neurons >= 0], neurons[neurons >= 0]
+    if not len(rows):
+        return np.empty((0, 2), np.int64)
+    across = patterns[rows]
+    across[np.arange(len(rows)), neurons // 8] ^= (1 << neurons % 8).astype(np.uint8)
+    items = _items(patterns)
+    order = np.argsort(items)
+    at = np.minimum(np.searchsorted(items, _items(across), sorter=order), len(items) - 1)
+    others = order[at]
+    there = (patterns[others] == across).all(axis=1)
+    pairs = np.sort(np.stack([rows[there], others[there]], axis=1), axis=1)
+    return np.unique(pairs, axis=0).astype(np.int64)

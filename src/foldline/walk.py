@@ -16,8 +16,9 @@ import numpy as np
 
 from . import cells
 from ._core import Cells
+from .exact_cells import ExactWalk
 
-__all__ = ["ENGINES", "Part", "Prefix", "Walk", "bits_of", "check_engine", "parts"]
+__all__ = ["ENGINES", "Part", "Prefix", "Rows", "Walk", "bits_of", "check_engine", "parts"]
 
 ENGINES = ("sweep", "polygons", "vertices", "lp", "exact")
 # Seconds a part may take: Ctrl-C is heard, progress told and work spread this often.
@@ -29,15 +30,32 @@ _SLOW_SLICE = 1.0
 
 
 class Prefix(NamedTuple):
-    """Cells whose patterns begin with `length` of these packed bits. `exact`: doubles do not suffice."""
+    """Cells whose patterns begin with `length` of these packed bits, and the arithmetic they want."""
 
     bits: bytes
     length: int
-    exact: bool
+    arithmetic: int
+
+
+# What each does not decide is left to the next.
+DOUBLES, CORE_INTEGERS, INTEGERS = range(3)
+
+
+class Rows(NamedTuple):
+    """Cells in doubles. Vertices ``vertex_ends[i - 1]`` to ``vertex_ends[i]`` are those of cell i, facets
+    likewise: the neuron that makes each, or -1 - k for half-space k of the domain."""
+
+    points: np.ndarray
+    volumes: np.ndarray
+    vertex_ends: np.ndarray
+    vertices: np.ndarray
+    facet_ends: np.ndarray
+    facets: np.ndarray
 
 
 class Part(NamedTuple):
-    """What a part of a walk found. `rows` are of its cells, in order, as the walk was asked for them."""
+    """What a part of a walk found. Where they were wanted, `rows` has one `Rows` for each run in doubles, and
+    one `exact_cells.Row` for each other cell."""
 
     n_cells: int
     n_decisions: int
@@ -51,7 +69,7 @@ class Part(NamedTuple):
 def check_engine(engine, dimension):
     """The engine for a dimension, or raise."""
     if engine == "auto":
-        return {1: "sweep", 2: "polygons"}.get(dimension, "exact" if dimension <= 6 else "exact")
+        return {1: "sweep", 2: "polygons"}.get(dimension, "vertices" if dimension <= 6 else "lp")
     if engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}; wanted 'auto' or one of {', '.join(map(repr, ENGINES))}")
     dimensions = {"sweep": range(1, 2), "polygons": range(2, 3), "vertices": range(3, 7)}.get(engine)
@@ -76,20 +94,21 @@ class Walk:
 
     def __init__(self, net, domain, engine, certify=True, want="count"):
         self.net, self.domain, self.engine, self.certify, self.want = net, domain, engine, certify, want
-        self._cells = self._chain = None
+        self._cells = self._exact = None
 
     def __reduce__(self):
         return Walk, (self.net, self.domain, self.engine, self.certify, self.want)
 
     @property
     def root(self):
-        return Prefix(bytes(-(-self.net.n_neurons // 8)), 0, self.engine == "exact")
+        arithmetic = CORE_INTEGERS if self.engine == "exact" else DOUBLES
+        return Prefix(bytes(-(-self.net.n_neurons // 8)), 0, arithmetic)
 
     @property
-    def chain(self):
-        if self._chain is None:
-            self._chain = cells.ExactChain(self.net, self.domain)
-        return self._chain
+    def exact(self):
+        if self._exact is None:
+            self._exact = ExactWalk(cells.ExactChain(self.net, self.domain))
+        return self._exact
 
     def run(self, prefixes, seconds, most_cells, patience=_SLICE):
         """Walk below each prefix in turn, for a slice of time but never longer than `seconds`, or until
@@ -103,7 +122,8 @@ class Walk:
             if n >= most_cells or i and gone >= min(patience, seconds):
                 opens += prefixes[i:]
                 break
-            run, longest = (self._run_exact, _SLOW_SLICE) if prefix.exact else (self._run_doubles, patience)
+            run = (self._run_doubles, self._run_core_integers, self._run_integers)[prefix.arithmetic]
+            longest = _SLOW_SLICE if prefix.arithmetic == INTEGERS else patience
             part = run(prefix, max(min(longest, seconds) - gone, 0.0), most_cells - n)
             n += part.n_cells
             found.append(part)
@@ -115,47 +135,52 @@ class Walk:
             self._cells = _prepared(self.net, self.domain, self.certify)
         try:
             n, n_decisions, margin, opens, rows = self._cells.walk(
-                self.engine, prefix.bits, prefix.length, most_cells, seconds, self.want != "count"
+                self.engine, prefix.bits, prefix.length, most_cells, seconds, self.want
             )
         except ArithmeticError:  # the domain itself is not one for this engine
-            return Part(0, 0, 1, math.inf, [prefix._replace(exact=True)], None, [])
+            return Part(0, 0, 1, math.inf, [prefix._replace(arithmetic=CORE_INTEGERS)], None, [])
         bits, lengths, ties = opens
         size = len(prefix.bits)
         opens = [
-            Prefix(bits[i * size : (i + 1) * size], length, bool(tie))
+            Prefix(bits[i * size : (i + 1) * size], length, CORE_INTEGERS if tie else DOUBLES)
             for i, (length, tie) in enumerate(zip(np.frombuffer(lengths, np.uintp).tolist(), ties))
         ]
         patterns, rows = (None, []) if rows is None else self._arrays(n, rows)
         return Part(n, n_decisions, sum(ties), margin, opens, patterns, rows)
 
     def _arrays(self, n, rows):
-        patterns, points, vertex_ends, vertices, facet_ends, facets = rows
+        patterns, points, volumes, vertex_ends, vertices, facet_ends, facets = rows
         patterns = np.frombuffer(patterns, np.uint8).reshape(n, -(-self.net.n_neurons // 8))
         if self.want == "patterns":
             return patterns, []
         d = self.domain.dimension
-        vertices = np.frombuffer(vertices).reshape(-1, d)
-        vertex_ends, facet_ends = (np.frombuffer(ends, np.uintp).astype(np.int64) for ends in (vertex_ends, facet_ends))
-        return patterns, [
-            (np.frombuffer(points).reshape(n, d), vertex_ends, vertices, facet_ends, np.frombuffer(facets, np.int64))
-        ]
+        rows = Rows(
+            np.frombuffer(points).reshape(n, d),
+            np.frombuffer(volumes),
+            np.frombuffer(vertex_ends, np.uintp).astype(np.int64),
+            np.frombuffer(vertices).reshape(-1, d),
+            np.frombuffer(facet_ends, np.uintp).astype(np.int64),
+            np.frombuffer(facets, np.int64),
+        )
+        return patterns, [rows]
 
-    def _run_exact(self, prefix, seconds, most_cells):
+    def _run_core_integers(self, prefix, seconds, most_cells):
+        step = self.exact.step(prefix.bits, prefix.length, most_cells, seconds, self.want)
+        # Ties lie among the cells found, opens behind them.
+        opens = [Prefix(*tie, INTEGERS) for tie in step.ties] + [Prefix(*rest, CORE_INTEGERS) for rest in step.opens]
+        return Part(step.n_cells, 0, 0, math.inf, opens, step.patterns, step.rows)
+
+    def _run_integers(self, prefix, seconds, most_cells):
         stop_at = time.monotonic() + seconds
-        patterns, rows, opens, n = [], [], [], 0
-        for bits, cell, forms in cells.iter_cells(self.chain, bits_of(prefix)):
-            n += 1
-            if self.want != "count":
-                patterns.append(bits)
-            if self.want == "rows":
-                rows.append((bits, cell, forms))
-            if n >= most_cells or time.monotonic() > stop_at:
-                opens = [Prefix(*_packed(rest), True) for rest in _after(bits, prefix.length)]
+        found, opens = [], []
+        for row in self.exact.rows_in_python([bits_of(prefix)]):
+            found.append(row)
+            if len(found) >= most_cells or time.monotonic() > stop_at:
+                opens = [Prefix(*_packed(rest, len(prefix.bits)), INTEGERS) for rest in _after(row.bits, prefix.length)]
                 break
-        if self.want != "count":
-            bits = np.array(patterns, bool).reshape(n, self.net.n_neurons)
-            patterns = np.packbits(bits, axis=1, bitorder="little")
-        return Part(n, 0, 0, math.inf, opens, patterns if self.want != "count" else None, rows)
+        bits = np.array([row.bits for row in found], bool).reshape(len(found), self.net.n_neurons)
+        patterns = np.packbits(bits, axis=1, bitorder="little")
+        return Part(len(found), 0, 0, math.inf, opens, patterns, found if self.want == "rows" else [])
 
 
 def bits_of(prefix):
@@ -169,8 +194,9 @@ def _after(bits, n_fixed):
     return [(*bits[:i], True) for i in range(len(bits) - 1, n_fixed - 1, -1) if not bits[i]]
 
 
-def _packed(bits):
-    return np.packbits(np.array(bits, bool), bitorder="little").tobytes(), len(bits)
+def _packed(bits, n_bytes):
+    packed = np.packbits(np.array(bits, bool), bitorder="little").tobytes()
+    return packed.ljust(n_bytes, b"\0"), len(bits)
 
 
 def _joined(found, opens, n_bytes):
@@ -223,7 +249,9 @@ def _inputs(domain, reach):
 def _unit_box(d):
     """Which bound each coordinate of each vertex has, (n_vertices, d) of 0 and 1; the facets they lie on; the
     facets' forms without their bounds, (2 d, d + 1). In the plane counterclockwise; none in many dimensions."""
-    upper = np.indices((2,) * d).reshape(d, -1).T if d <= _MOST_DIMENSIONS_OF_VERTICES else np.empty((0, d), int)
+    upper = np.empty((0, d), int)
+    if d <= _MOST_DIMENSIONS_OF_VERTICES:
+        upper = np.ascontiguousarray(np.indices((2,) * d).reshape(d, -1).T)
     if d == 2:
         upper = upper[[0, 2, 3, 1]]
     forms = np.zeros((2 * d, d + 1))
@@ -245,9 +273,9 @@ def _polytope(domain):
     root, rows = cells.root_cell(domain)
     vertices = np.array([[u / v[-1] for u in v[:-1]] for v in root.vertices])
     reach = np.nextafter(abs(vertices).max(axis=0), np.inf)
-    # The numbers of facets begin with those of a box that no vertex is on.
+    # Facet 0 is infinity, that no vertex is on.
     a, b = domain._half_spaces()
-    half_spaces = np.vstack([np.eye(1, d + 1, d).repeat(2 * d, axis=0), np.hstack([-a, b[:, None]])[rows]])
+    half_spaces = np.vstack([np.eye(1, d + 1, d), np.hstack([-a, b[:, None]])[rows]])
     simple = all(f.bit_count() == d for f in root.facets)
     if not simple or d > _MOST_DIMENSIONS_OF_VERTICES:
         return reach, half_spaces, np.empty((0, d)), np.empty((0, d), np.uint32)

@@ -5,9 +5,10 @@ networks are written too, ``write(net, file)`` for a file open in binary mode. A
 adding the module and its line in `_MODULES`.
 """
 
-import contextlib
 import importlib
 import os
+
+from ..archives import replacing
 
 __all__ = ["from_onnx", "from_sklearn", "from_torch", "load", "save"]
 
@@ -73,7 +74,7 @@ def save(net, path):
     """
     path = os.fspath(path)
     module = _module(path, "write", "writes")
-    with _replacing(path) as file:
+    with replacing(path) as file:
         module.write(net, file)
 
 
@@ -237,20 +238,3 @@ def _module(path, function, does):
         if hasattr(module, function):
             modules[known] = module
     raise ValueError(f"{path!r} ends in {ending!r}; foldline {does} {', '.join(modules)}")
-
-
-@contextlib.contextmanager
-def _replacing(path):
-    path = os.path.realpath(path)
-    directory, name = os.path.split(path)
-    partial = os.path.join(directory, f".{name}.{os.urandom(8).hex()}.part")
-    file = open(partial, "xb")
-    try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise

@@ -1,0 +1,114 @@
+"""NumPy archives, read without `numpy.load`, and files that are written whole or not at all.
+
+What the zip directory and the array headers declare is compared with each other and with the size of
+the file before anything is allocated, and arrays of objects, which would be unpickled, are refused.
+"""
+
+import contextlib
+import math
+import os
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+
+from .errors import FormatError
+
+__all__ = ["read", "replacing"]
+
+_FREE_BYTES = 2**26
+_MAX_RATIO = 100
+_MAX_MEMBERS = 100_000
+_MAX_HEADER = 10_000
+
+
+def read(path, build, is_key, wanted, dtypes):
+    """``build(arrays)`` of an archive's arrays by name, in native byte order.
+
+    Parameters
+    ----------
+    path : str
+    build : callable
+        What it raises becomes a FormatError that names the file.
+    is_key : callable
+        Whether an array may have this name.
+    wanted : str
+        The names, for errors.
+    dtypes : sequence of numpy.dtype
+        The arrays may have these, in either byte order.
+    """
+    with open(path, "rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return build(_arrays(archive, os.path.getsize(path), is_key, wanted, dtypes))
+        except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError) as error:
+            raise FormatError(f"{path}: not a whole .npz file: {error}") from None
+        except (ValueError, TypeError, NotImplementedError, RuntimeError, OverflowError) as error:
+            raise FormatError(f"{path}: {error}") from None
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """A file open for writing, beside its place and moved there at the end."""
+    path = os.path.realpath(path)
+    directory, name = os.path.split(path)
+    partial = os.path.join(directory, f".{name}.{os.urandom(8).hex()}.part")
+    file = open(partial, "xb")
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise
+
+
+def _arrays(archive, file_size, is_key, wanted, dtypes):
+    members = archive.infolist()
+    if len(members) > _MAX_MEMBERS:
+        raise FormatError(f"has {len(members)} arrays; at most {_MAX_MEMBERS} are read")
+    declared = sum(m.file_size for m in members)
+    if declared > max(_FREE_BYTES, _MAX_RATIO * file_size):
+        raise FormatError(f"declares {declared} bytes of arrays in a file of {file_size} bytes")
+    arrays = {}
+    for member in members:
+        key = member.filename.removesuffix(".npy")
+        if not is_key(key) or key == member.filename:
+            raise FormatError(f"has a member {member.filename!r}; wanted {wanted}")
+        if key in arrays:
+            raise FormatError(f"has {key!r} twice")
+        with archive.open(member) as stream:
+            arrays[key] = _array(stream, key, member.file_size, dtypes)
+    return arrays
+
+
+def _array(stream, key, size, dtypes):
+    shape, fortran, dtype, header_size = _header(stream, key)
+    if dtype.newbyteorder("=") not in dtypes:
+        raise FormatError(f"{key} has dtype {dtype}; wanted {' or '.join(d.name for d in dtypes)}")
+    n_bytes = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or header_size + n_bytes != size:
+        raise FormatError(
+            f"{key} of shape {shape} and dtype {dtype} takes {n_bytes} bytes; "
+            f"the archive has {size - header_size}"
+        )
+    data = stream.read(n_bytes)
+    if len(data) != n_bytes or stream.read(1):
+        raise FormatError(f"{key} does not have the size that the archive declares")
+    array = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+    return array.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _header(stream, key):
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    try:
+        version = np.lib.format.read_magic(stream)
+        shape, fortran, dtype = readers[version](stream, max_header_size=_MAX_HEADER)
+    except (EOFError, zipfile.BadZipFile, zlib.error):
+        raise
+    except Exception as error:  # NumPy parses the header as Python text, which fails in many ways
+        raise FormatError(f"{key} is not a NumPy array: {error}") from None
+    return shape, fortran, dtype, stream.tell()
