@@ -45,7 +45,8 @@ INLINE void add_sides(const fl_forms *forms, size_t first, vec low, vec high, do
 INLINE vec value_in_place(size_t d, const fl_forms *forms, size_t first, const double *point)
 {
     vec z = v_load(forms->rows + d * forms->stride + first);
-    for (size_t k = 0; k < d; k++) z = v_fma(v_load(forms->rows + k * forms->stride + first), v_set1(point[k]), z);
+    for (size_t k = 0; k < d; k++)
+        z = v_fma(v_load(forms->rows + k * forms->stride + first), v_set1(point[k]), z);
     return z;
 }
 
@@ -358,7 +359,8 @@ INLINE double least_lane(vec v, size_t *lane)
     return value[0];
 }
 
-static double lowest(size_t d, const fl_forms *forms, const double *scales, const double *point, size_t *which)
+static double lowest(size_t d, const fl_forms *forms, const double *scales, const double *point,
+                     size_t *which)
 {
     vec least = v_set1(INFINITY), where = v_set1(0);
     for (size_t first = 0; first < forms->n; first += LANES) {

@@ -92,17 +92,20 @@ typedef struct {
     int (*cross)(size_t d, double level, uint64_t facet, char *const memory[2], fl_division *division);
 
     /* The form for which (value at the point + slack) * scale is least; returns that. n > 0. */
-    double (*lowest)(size_t d, const fl_forms *forms, const double *scales, const double *point, size_t *which);
+    double (*lowest)(size_t d, const fl_forms *forms, const double *scales, const double *point,
+                     size_t *which);
 
     /* rates[j] = sum over i < n of row[i] * edges[i][j]. Returns the j < stride for which
        (least - edges[n][j]) / rates[j] is least among rates that are positive, beyond what rounding
        makes of zero; stride: there are none. */
-    size_t (*cheapest)(size_t n, size_t stride, const double *row, const double *edges, double least, double *rates);
+    size_t (*cheapest)(size_t n, size_t stride, const double *row, const double *edges, double least,
+                       double *rates);
 
     /* Moves along edge k until z, which changes by rates[j] along edge j, is 0; the other edges keep it
        there: edges[i][k] /= rates[k], then point[i] -= z * edges[i][k] and, for j != k,
        edges[i][j] -= rates[j] * edges[i][k]. */
-    void (*pivot)(size_t n, size_t stride, double *edges, double *point, const double *rates, double z, size_t k);
+    void (*pivot)(size_t n, size_t stride, double *edges, double *point, const double *rates, double z,
+                  size_t k);
 } fl_cell_kernels;
 
 /* The kernels for a name of fl_isa_available(), or the best for NULL; NULL when there are none. */

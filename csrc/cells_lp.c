@@ -14,9 +14,10 @@
 
 enum {
     MOST_POINTS = 32,          /* that a part takes over from the cell it is cut from */
-    LARGEST_KEPT = 64          /* dimensions; beyond, corners are too large to keep */
+    LARGEST_KEPT = 32          /* dimensions; beyond, corners are too large to keep */
 };
 
+/* Of the way to a half-space's boundary: where describe looks beyond it. */
 #define LITTLE_BEYOND (1 + 0x1p-10)
 
 enum { BELOW, ABOVE };
@@ -24,10 +25,10 @@ enum { BELOW, ABOVE };
 /* What all cells of a walk share. */
 typedef struct {
     fl_lp lp;
+    double *scales;            /* [cuts->n]: lp.scales */
     double *form, *middle;     /* [d + 1], [d]: room to work in */
     fl_lp_corner corner;
-    double *scales;            /* [cuts->n]: as in lp */
-    /* For describe: [cuts->n], [d], [d], [cuts->n]. */
+    /* What describe works in: [cuts->n], [d], [d], [cuts->n]. */
     double *scales_left, *low, *high;
     uint32_t *facets;
 } workshop;
@@ -61,11 +62,18 @@ static fl_lp_form take_form(const fl_forms *forms, size_t at, double sign, size_
     return (fl_lp_form){row, forms->slack[at], forms->size[at]};
 }
 
-static double scale_of(const fl_forms *forms, size_t at, size_t d)
+/* 1 / |gradient| with the reaches for units, or 0 where that is no number. */
+static double scale_of(const fl_forms *forms, size_t at, const double *reach, size_t d)
 {
-    double sum = 0;
-    for (size_t k = 0; k < d; k++) sum += forms->rows[k * forms->stride + at] * forms->rows[k * forms->stride + at];
-    const double scale = 1 / sqrt(sum);
+    double largest = 0, sum = 0;
+    for (size_t k = 0; k < d; k++)
+        largest = fmax(largest, fabs(forms->rows[k * forms->stride + at]) * reach[k]);
+    if (largest == 0) return 0;
+    for (size_t k = 0; k < d; k++) {
+        const double m = forms->rows[k * forms->stride + at] * reach[k] / largest;
+        sum += m * m;
+    }
+    const double scale = 1 / largest / sqrt(sum);
     return isfinite(scale) ? scale : 0;
 }
 
@@ -123,10 +131,12 @@ static workshop *new_workshop(fl_walk *w)
     *shop = (workshop){.lp = {.kernels = w->cells->kernels, .d = d, .stride = stride, .low = rates + stride,
                               .high = rates + 2 * stride, .cuts = &w->cuts, .scales = scales, .row = rows,
                               .rates = rates},
-                       .form = rows + d + 1, .middle = rates + 3 * stride, .corner = fl_lp_corner_in(corner, d),
-                       .scales = scales, .scales_left = scales + w->cuts.stride, .low = rates + 4 * stride,
+                       .form = rows + d + 1, .middle = rates + 3 * stride,
+                       .corner = fl_lp_corner_in(corner, d), .scales = scales,
+                       .scales_left = scales + w->cuts.stride, .low = rates + 4 * stride,
                        .high = rates + 5 * stride, .facets = facets};
-    for (size_t i = 0; i < w->cuts.stride; i++) scales[i] = i < w->cuts.n ? scale_of(&w->cuts, i, d) : 0;
+    for (size_t i = 0; i < w->cuts.stride; i++)
+        scales[i] = i < w->cuts.n ? scale_of(&w->cuts, i, w->cells->reach, d) : 0;
     bound_coordinates(w->cells, shop->lp.low, shop->lp.high);
     return shop;
 }
@@ -165,8 +175,8 @@ static fl_status root(fl_walk *w, const fl_cell **out)
     for (size_t k = 0; k < d; k++) middle[k] = shop->lp.low[k] / 2 + shop->lp.high[k] / 2;
     cell->found->n_points = 1;
     *out = cell;
-    const int is_inside = w->cells->kernels->all_positive(d, &w->cuts, middle) || find_middle(w, shop, middle);
-    return is_inside ? FL_OK : FL_UNDECIDED;
+    if (w->cells->kernels->all_positive(d, &w->cuts, middle)) return FL_OK;
+    return find_middle(w, shop, middle) ? FL_OK : FL_UNDECIDED;
 }
 
 /* A point between the middle of a cell and a vertex where a form is positive, at half its value there. */
@@ -182,9 +192,10 @@ static int point_towards(const fl_walk *w, const double *middle, const fl_lp_for
 
 /* The middle of the part of a cell that a form cuts off: for parts so small that points on the way to them
    get stuck at their rim. */
-static int point_in_part(fl_walk *w, workshop *shop, const fl_forms *forms, size_t at, double sign, double *point)
+static int point_in_part(fl_walk *w, workshop *shop, const fl_forms *forms, size_t at, double sign,
+                         double *point)
 {
-    shop->scales[w->cuts.n] = scale_of(forms, at, w->cells->d);
+    shop->scales[w->cuts.n] = scale_of(forms, at, w->cells->reach, w->cells->d);
     fl_push_cut(w, forms, at, sign, FL_NO_BIT);
     const int is_found = find_middle(w, shop, point);
     w->cuts.n--;
@@ -259,8 +270,10 @@ static void keep_corners_of(const uint64_t *crossing, size_t n_words, const fl_l
 {
     size_t n = 0;
     for (size_t i = 0; i < n_words; i++)
-        for (uint64_t bits = crossing[i]; bits; bits &= bits - 1, n++)
-            memmove(corners + 2 * n, corners + 2 * (i * 64 + (size_t)__builtin_ctzll(bits)), 2 * sizeof *corners);
+        for (uint64_t bits = crossing[i]; bits; bits &= bits - 1, n++) {
+            const size_t at = i * 64 + (size_t)__builtin_ctzll(bits);
+            memmove(corners + 2 * n, corners + 2 * at, 2 * sizeof *corners);
+        }
 }
 
 static fl_status sides(fl_walk *w, const fl_cell *cell, const fl_forms *forms, const uint64_t *todo,
@@ -329,11 +342,11 @@ static fl_status part(fl_walk *w, const fl_cell *cell, const fl_forms *forms, si
     return found->n_points ? FL_OK : FL_UNDECIDED;
 }
 
-static fl_status split(fl_walk *w, const fl_cell *cell, const fl_forms *forms, size_t at, const fl_cell **below,
-                       const fl_cell **above)
+static fl_status split(fl_walk *w, const fl_cell *cell, const fl_forms *forms, size_t at,
+                       const fl_cell **below, const fl_cell **above)
 {
     const fl_cell *lower = NULL, *upper = NULL;
-    cell->shop->scales[w->cuts.n] = scale_of(forms, at, w->cells->d);
+    cell->shop->scales[w->cuts.n] = scale_of(forms, at, w->cells->reach, w->cells->d);
     fl_status status = below ? part(w, cell, forms, at, -1, &lower) : FL_OK;
     if (status == FL_OK && above) status = part(w, cell, forms, at, 1, &upper);
     if (status) return status;
@@ -356,9 +369,11 @@ static int makes_facet(const fl_walk *w, const fl_lp *lp, workshop *shop, size_t
 {
     const size_t d = lp->d;
     const fl_lp_form beyond = take_form(&w->cuts, cut, -1, d, shop->form);
-    const double step = LITTLE_BEYOND * value_at(beyond.row, shop->middle, d) * shop->scales[cut] * shop->scales[cut];
+    const double scale = shop->scales[cut], *reach = w->cells->reach;
+    const double step = LITTLE_BEYOND * value_at(beyond.row, shop->middle, d) * scale;
     double *point = shop->corner.point;
-    for (size_t k = 0; k < d; k++) point[k] = shop->middle[k] - step * beyond.row[k];
+    for (size_t k = 0; k < d; k++)
+        point[k] = shop->middle[k] - step * (scale * beyond.row[k] * reach[k]) * reach[k];
     size_t which;
     if (lp->kernels->lowest(d, &w->cuts, lp->scales, point, &which) >= 0) return 1;
     double bound;
@@ -395,5 +410,5 @@ static fl_status describe(fl_walk *w, const fl_cell *cell, fl_cell_facts *facts)
     return FL_OK;
 }
 
-const fl_geometry fl_lp_geometry = {.name = "lp", .root = root, .sides = sides, .split = split, .point = point,
-                                    .describe = describe};
+const fl_geometry fl_lp_geometry = {.name = "lp", .root = root, .sides = sides, .split = split,
+                                    .point = point, .describe = describe};

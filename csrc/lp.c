@@ -33,10 +33,10 @@ void fl_lp_start(const fl_lp *lp, const fl_lp_form *form, fl_lp_corner *corner)
     memset(corner->edges, 0, (d + 1) * stride * sizeof(double));
     double value = form->row[d];
     for (size_t k = 0; k < d; k++) {
-        const double m = form->row[k];
+        const double m = form->row[k], width = lp->high[k] - lp->low[k];
         corner->point[k] = m < 0 ? lp->low[k] : lp->high[k];
-        corner->edges[k * stride + k] = m < 0 ? 1 : -1;
-        corner->edges[d * stride + k] = -fabs(m);
+        corner->edges[k * stride + k] = m < 0 ? width : -width;
+        corner->edges[d * stride + k] = -fabs(m) * width;
         corner->tight[k] = FL_LP_BOX;
         value += m * corner->point[k];
     }
@@ -53,7 +53,8 @@ void fl_lp_copy(const fl_lp_corner *from, size_t d, fl_lp_corner *to)
 /* What a corner proves (Neumaier and Shcherbina, 2004). For any y >= 0, with F the form and G_i the
    half-spaces as computed, and r, h the coefficients of F + sum y_i G_i,
 
-       f <= F + slack + sum y_i (G_i + slack_i) <= h + sum max(r_k low_k, r_k high_k) + slack + sum y_i slack_i
+       f <= F + slack + sum y_i (G_i + slack_i)
+         <= h + sum max(r_k low_k, r_k high_k) + slack + sum y_i slack_i
 
    in the true cell. A coefficient takes 2 d operations, so all of them are off by gamma_2d times the sum of
    the sizes; the sum over k by gamma_d+2 times that of its terms. The best y are what the form loses along
@@ -62,14 +63,14 @@ static double proved_bound(const fl_lp *lp, const fl_lp_form *form, const fl_lp_
 {
     const size_t d = lp->d;
     const fl_forms *cuts = lp->cuts;
-    const double *losses = corner->edges + d * lp->stride;
+    const double *gains = corner->edges + d * lp->stride;
     double *sums = lp->row;
     double slack = form->slack, size = form->size;
     memcpy(sums, form->row, (d + 1) * sizeof(double));
     for (size_t j = 0; j < d; j++) {
-        const double y = -losses[j];
         const size_t i = corner->tight[j];
-        if (i == FL_LP_BOX || !(y > 0)) continue;
+        if (i == FL_LP_BOX || !(gains[j] < 0)) continue;
+        const double y = -gains[j] * lp->scales[i];
         for (size_t k = 0; k <= d; k++) sums[k] += y * cuts->rows[k * cuts->stride + i];
         slack += y * cuts->slack[i];
         size += y * cuts->size[i];
@@ -101,14 +102,16 @@ static fl_lp_answer descend(const fl_lp *lp, const fl_lp_form *form, fl_lp_corne
     /* What an edge costs that the form does not change along: so of several the steepest is taken. */
     const double free_edge = DBL_EPSILON * form->size;
     for (size_t step = 0; step < MOST_PIVOTS + MOST_PIVOTS_A_DIMENSION * d; step++) {
-        if (corner->point[d] <= -form->slack && (*bound = proved_bound(lp, form, corner)) <= 0) return FL_LP_NOT_ABOVE;
+        if (corner->point[d] <= -form->slack && (*bound = proved_bound(lp, form, corner)) <= 0)
+            return FL_LP_NOT_ABOVE;
         size_t cut;
         /* One that is tight already is off by rounding only, and the others are off by less. */
         if (!(lp->kernels->lowest(d, cuts, lp->scales, corner->point, &cut) < 0) || is_tight(corner, d, cut))
             return corner->point[d] > form->slack ? FL_LP_ABOVE : FL_LP_UNDECIDED;
-        double z = cuts->rows[d * cuts->stride + cut];
+        const double scale = lp->scales[cut];
+        double z = scale * cuts->rows[d * cuts->stride + cut];
         for (size_t k = 0; k < d; k++) {
-            lp->row[k] = cuts->rows[k * cuts->stride + cut];
+            lp->row[k] = scale * cuts->rows[k * cuts->stride + cut];
             z += lp->row[k] * corner->point[k];
         }
         const size_t j = lp->kernels->cheapest(d, stride, lp->row, corner->edges, free_edge, lp->rates);

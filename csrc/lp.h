@@ -1,11 +1,11 @@
 /* The largest value of a form on a cell, by the dual simplex method, with a bound that holds in spite of
    rounding.
 
-   The cell is where some half-spaces are positive, inside the box low_k <= u_k <= high_k. The method walks along corners
-   where d of them are tight: the form is largest there among points that these d allow, but other
-   half-spaces may be violated. Each step brings in a violated one, so the value falls until the corner is
-   a vertex of the cell, or until what it proves suffices. It begins at a corner of the box, or
-   where the same form was largest with fewer half-spaces. */
+   The cell is where some half-spaces are positive, inside the box low_k <= u_k <= high_k. The method walks
+   along corners where d of them are tight: the form is largest there among points that these d allow, but
+   other half-spaces may be violated. Each step brings in a violated one, so the value falls until the corner
+   is a vertex of the cell, or until what it proves suffices. It begins at a corner of the box, or where the
+   same form was largest with fewer half-spaces. */
 #ifndef FOLDLINE_LP_H
 #define FOLDLINE_LP_H
 
@@ -16,7 +16,7 @@ typedef struct {
     size_t d, stride;          /* stride: d, padded to FL_CELL_LANES */
     double *low, *high;        /* [d] */
     const fl_forms *cuts;
-    double *scales;            /* [cuts->n]: 1 / |gradient|; 0: the half-space is disregarded */
+    double *scales;            /* [cuts->n]: half-spaces times these are alike in size; 0: disregarded */
     double *row, *rates;       /* [d + 1], [stride]: room to work in */
 } fl_lp;
 
@@ -28,7 +28,8 @@ typedef struct {
 
 typedef struct {
     double *point;             /* [d + 1]: where it is, and the form's value there */
-    double *edges;             /* [d + 1][stride]: change of those along edge j, which leaves half-space j */
+    double *edges;             /* [d + 1][stride]: change of those along edge j, which leaves tight[j]: its
+                                  scaled value rises at the rate 1 */
     uint32_t *tight;           /* [stride]: the half-spaces that are tight, or FL_LP_BOX */
     size_t n_pivots;           /* from the corner of the box */
 } fl_lp_corner;

@@ -177,11 +177,34 @@ def test_nearly_parallel_folds_and_cells_thinner_than_rounding(seed, d, apart):
     assert_right(network(layers, slopes), fl.Box(-1, 1, n_in=d))
 
 
+@pytest.mark.parametrize("sharp", [10, 16, 22, 28, 34])
+@pytest.mark.parametrize("d", [2, 3])
+def test_a_fold_at_the_tip_of_a_wedge_that_rounding_moves(d, sharp):
+    rng = np.random.default_rng(sharp)
+    for _ in range(100):
+        tip, (side, *across) = rng.uniform(-0.5, 0.5, d), rng.standard_normal((d, d))
+        # The wedge is where the first d folds are positive: there the sum of `across` is negative, but for
+        # the tip, whose place is off by roundings times 2^sharp. So is the last fold.
+        wedge = [side, -side - 2.0**-sharp * across[0], *(-row for row in across[1:])]
+        rows = np.vstack([*wedge, sum(across) + rng.uniform(-0.5, 0.5) * side])
+        offsets = -rows @ tip
+        offsets[d] += rng.uniform(-1, 1) * 2.0 ** (sharp - 53)
+        assert_right(network(*networks.arrangement(rows, offsets)), fl.Box(-1, 1, n_in=d))
+
+
 @pytest.mark.parametrize("scale", [1e-300, 1e-150, 1e-12, 1e12, 1e150, 1e270])
 def test_weights_of_any_size(scale):
-    layers, slopes = networks.random_network(5, (3, 6, 4, 1), slopes=0)
-    layers[0] = layers[0][0] * scale, layers[0][1] * scale
-    assert_right(network(layers, slopes), fl.Box(-1, 1, n_in=3))
+    first, last = networks.random_network(5, (3, 6, 4, 1))[0], [np.zeros(6), np.zeros(4)]
+    layers = [(first[0][0] * scale, first[0][1] * scale), (first[1][0], first[1][1] * scale), first[2]]
+    assert assert_right(network(layers, last), fl.Box(-1, 1, n_in=3)) == 0
+
+
+@pytest.mark.parametrize("d", [2, 4])
+def test_coordinates_of_any_size(d):
+    sizes = 10.0 ** (np.arange(d) * 24 - 30)
+    layers, slopes = networks.random_network(5, (d, 6, 4, 1), slopes=0)
+    layers[0] = layers[0][0] / sizes, layers[0][1]
+    assert assert_right(network(layers, slopes), fl.Box(-sizes, sizes)) == 0
 
 
 # What is told of a cell ---------------------------------------------------------------------------
