@@ -1,4 +1,4 @@
-"""Certified region counts on the box [-1, 1]^d, beside other codes that count regions where they are installed.
+"""Certified region counts on the box [-1, 1]^d, beside other codes that count regions, where installed.
 
 taskset -c 0 python benchmarks/bench_cells.py              # random networks
 taskset -c 0 python benchmarks/bench_cells.py NETWORK ...   # files

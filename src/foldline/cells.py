@@ -13,7 +13,7 @@ Motzkin, Raiffa, Thompson and Thrall, 1953). With n lines left, a cell is a prod
 cell of dimension d - n.
 """
 
-from math import gcd
+from math import gcd, inf
 
 import numpy as np
 
@@ -25,6 +25,7 @@ __all__ = [
     "integer_forms",
     "iter_cells",
     "iter_cells_below",
+    "quotient",
     "root_cell",
 ]
 
@@ -311,16 +312,27 @@ def _placed(matrix, origin):
 def _integers(values):
     """(integers, exponent) with values = integers * 2**exponent, exponent <= 0."""
     values = np.asarray(values, np.float64)
-    mantissas, exponents = np.frexp(values)
-    # The mantissa of a double has 53 bits, of which the last ones may be zeros.
-    mantissas = np.ldexp(mantissas, 53).astype(np.int64)
-    zeros = np.frexp((mantissas & -mantissas).astype(np.float64))[1] - 1
-    exponent = int((exponents - 53 + zeros)[mantissas != 0].min(initial=0))
+    fractions, exponents = np.frexp(values)
+    mantissas = np.ldexp(fractions, 53).astype(np.int64)
+    # Zeros at the end of a mantissa belong to the exponent.
+    n_zeros = np.frexp((mantissas & -mantissas).astype(np.float64))[1] - 1
+    exponent = int((exponents - 53 + n_zeros)[mantissas != 0].min(initial=0))
     shifts = np.where(mantissas == 0, 0, exponents - 53 - exponent)
-    if shifts.max(initial=0) <= 9:
-        return np.where(shifts < 0, mantissas >> np.maximum(-shifts, 0), mantissas << np.maximum(shifts, 0)).astype(object), exponent
-    return np.array([_shifted(m, s) for m, s in zip(mantissas.ravel().tolist(), shifts.ravel().tolist())], dtype=object).reshape(values.shape), exponent
+    if shifts.max(initial=0) <= 9:  # what is below 2**53 stays below 2**63
+        up, down = np.maximum(shifts, 0), np.maximum(-shifts, 0)
+        return (mantissas >> down << up).astype(object), exponent
+    integers = np.empty(values.size, dtype=object)
+    integers[:] = [_shifted(m, s) for m, s in zip(mantissas.ravel().tolist(), shifts.ravel().tolist())]
+    return integers.reshape(values.shape), exponent
 
 
 def _shifted(m, shift):
     return m << shift if shift >= 0 else m >> -shift
+
+
+def quotient(a, b):
+    """a / b of integers with one rounding; infinite beyond the range of floats."""
+    try:
+        return a / b
+    except OverflowError:
+        return inf if a > 0 else -inf

@@ -180,7 +180,8 @@ class Space(Domain):
         return self.n_in
 
     def _charts(self):
-        return [_Chart(self.n_in, 0, 1), *(_Chart(self.n_in, k + 1, s) for k in range(self.n_in) for s in (-1, 1))]
+        faces = [(0, 1), *((k, sign) for k in range(1, self.n_in + 1) for sign in (-1, 1))]
+        return [_Chart(self.n_in, *face) for face in faces]
 
 
 class _Chart(Domain):

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from .cells import quotient
+
 __all__ = ["columns"]
 
 
@@ -12,7 +14,8 @@ def columns(net, chain, cells):
     d = chain.dimension
     bits = np.array([cell.bits for cell in cells], bool).reshape(len(cells), net.n_neurons)
     one = 2**-chain.exponent  # integers are divided with one rounding
-    maps = np.array([[m / one for m in cell.forms] for cell in cells]).reshape(len(cells), net.n_out, d + 1)
+    maps = np.array([[quotient(m, one) for m in cell.forms] for cell in cells])
+    maps = maps.reshape(len(cells), net.n_out, d + 1)
     vertices, means, volumes, neighbours, open_facets = [], [], [], [], {}
     for i, cell in enumerate(cells):
         denominator = math.lcm(*(v[-1] for v in cell.vertices))

@@ -6,6 +6,7 @@ import numpy as np
 
 from . import cells
 from ._core import Sweep
+from .cells import quotient
 from .domains import Segment
 from .executors import check_workers, map_parts
 from .network import Network
@@ -340,25 +341,17 @@ def _crossings(net, line):
         return min(ends, default=-math.inf)
 
     def slope(piece):
-        return [_quotient(m, one) for m in piece[2][:, 0]]
+        return [quotient(m, one) for m in piece[2][:, 0]]
 
     pieces.sort(key=left)
     rows = []
     for piece, following in zip(pieces, pieces[1:]):
         is_knot = bool((piece[2][:, 0] != following[2][:, 0]).any())
-        t, after, tied = _quotient(left(following), denominator), slope(following), False
+        t, after, tied = quotient(left(following), denominator), slope(following), False
         for neuron in np.flatnonzero(np.array(piece[0]) != np.array(following[0])):
             rows.append((t, int(neuron), after, is_knot, tied))
             tied = True
     return slope(pieces[0]), rows
-
-
-def _quotient(a, b):
-    """a / b of integers with one rounding; infinite beyond the range of floats."""
-    try:
-        return a / b
-    except OverflowError:
-        return math.inf if a > 0 else -math.inf
 
 
 def _joined(tables):

@@ -55,12 +55,17 @@ def group_maps(net, domain, patterns, connected):
     Maps that differ by more than they can be off by are different. Of the others the cells are made
     again in exact arithmetic.
     """
+    with np.errstate(over="ignore", invalid="ignore"):  # then nothing is told apart in doubles
+        return _group_maps(net, domain, patterns, connected)
+
+
+def _group_maps(net, domain, patterns, connected):
     maps, errors = maps_of(net, domain, patterns)
     direction = np.random.default_rng(0).uniform(0.5, 1, errors.shape)
     shown = (maps * direction).sum(axis=(1, 2))
     off = 4 * (errors.sum() + errors.size * np.finfo(float).eps * (abs(maps).max(initial=0)))
     order = np.argsort(shown)
-    starts = np.flatnonzero(np.diff(shown[order], prepend=-np.inf) > off)
+    starts = np.append(0, 1 + np.flatnonzero(np.diff(shown[order]) > off))
     sizes = np.diff(starts, append=len(order))
     n_alone = int((sizes == 1).sum())
     doubtful = order[np.repeat(sizes > 1, sizes)]

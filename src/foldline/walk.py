@@ -23,7 +23,8 @@ __all__ = ["ENGINES", "Part", "Prefix", "Rows", "Walk", "bits_of", "check_engine
 ENGINES = ("sweep", "polygons", "vertices", "lp", "exact")
 # Seconds a part may take: Ctrl-C is heard, progress told and work spread this often.
 _SLICE = 0.2
-_FIRST_SLICE = 0.005
+# Where there is little to share out: nobody waits long for the large subtree that another has.
+_SHORT_SLICE = 0.01
 _MOST_DIMENSIONS_OF_VERTICES = 6
 # Rationals are slow to come back to where they were.
 _SLOW_SLICE = 1.0
@@ -131,13 +132,13 @@ class Walk:
         return _joined(found, opens, -(-self.net.n_neurons // 8))
 
     def _run_doubles(self, prefix, seconds, most_cells):
-        if self._cells is None:
-            self._cells = _prepared(self.net, self.domain, self.certify)
         try:
+            if self._cells is None:
+                self._cells = _prepared(self.net, self.domain, self.certify)
             n, n_decisions, margin, opens, rows = self._cells.walk(
                 self.engine, prefix.bits, prefix.length, most_cells, seconds, self.want
             )
-        except ArithmeticError:  # the domain itself is not one for this engine
+        except ArithmeticError:  # numbers too large for doubles, or a domain that the engine cannot keep
             return Part(0, 0, 1, math.inf, [prefix._replace(arithmetic=CORE_INTEGERS)], None, [])
         bits, lengths, ties = opens
         size = len(prefix.bits)
@@ -167,7 +168,8 @@ class Walk:
     def _run_core_integers(self, prefix, seconds, most_cells):
         step = self.exact.step(prefix.bits, prefix.length, most_cells, seconds, self.want)
         # Ties lie among the cells found, opens behind them.
-        opens = [Prefix(*tie, INTEGERS) for tie in step.ties] + [Prefix(*rest, CORE_INTEGERS) for rest in step.opens]
+        opens = [Prefix(*tie, INTEGERS) for tie in step.ties]
+        opens += [Prefix(*rest, CORE_INTEGERS) for rest in step.opens]
         return Part(step.n_cells, 0, 0, math.inf, opens, step.patterns, step.rows)
 
     def _run_integers(self, prefix, seconds, most_cells):
@@ -176,7 +178,8 @@ class Walk:
         for row in self.exact.rows_in_python([bits_of(prefix)]):
             found.append(row)
             if len(found) >= most_cells or time.monotonic() > stop_at:
-                opens = [Prefix(*_packed(rest, len(prefix.bits)), INTEGERS) for rest in _after(row.bits, prefix.length)]
+                following = _after(row.bits, prefix.length)
+                opens = [Prefix(*_packed(bits, len(prefix.bits)), INTEGERS) for bits in following]
                 break
         bits = np.array([row.bits for row in found], bool).reshape(len(found), self.net.n_neurons)
         patterns = np.packbits(bits, axis=1, bitorder="little")
@@ -247,8 +250,9 @@ def _inputs(domain, reach):
 
 @lru_cache(maxsize=16)
 def _unit_box(d):
-    """Which bound each coordinate of each vertex has, (n_vertices, d) of 0 and 1; the facets they lie on; the
-    facets' forms without their bounds, (2 d, d + 1). In the plane counterclockwise; none in many dimensions."""
+    """Which bound each coordinate of each vertex has, (n_vertices, d) of bools; the facets they lie on; the
+    facets' forms without their bounds, (2 d, d + 1). In the plane counterclockwise; where d is large, no
+    vertices."""
     upper = np.empty((0, d), int)
     if d <= _MOST_DIMENSIONS_OF_VERTICES:
         upper = np.ascontiguousarray(np.indices((2,) * d).reshape(d, -1).T)
@@ -327,16 +331,17 @@ def _in_order(walk, deadline, most_cells):
 def _spread(walk, workers, deadline, most_cells):
     pool = ThreadPoolExecutor(workers) if isinstance(workers, int) else workers
     at_once = workers if isinstance(workers, int) else getattr(pool, "_max_workers", 8)
-    opens, running, patience = [walk.root], set(), _FIRST_SLICE
+    opens, running = [walk.root], set()
     try:
         while opens or running:
             stopping = most_cells <= 0 or time.monotonic() >= deadline and opens != [walk.root]
             while opens and len(running) < at_once and not stopping:
-                share = -(-len(opens) // (2 * at_once))
-                mine, opens = opens[-share:], opens[:-share]
+                # The last are the largest: each worker gets some of all sizes.
+                mine = opens[:: -2 * at_once]
+                del opens[:: -2 * at_once]
                 left = max(deadline - time.monotonic(), 0.0)
+                patience = _SLICE if len(opens) >= 8 * at_once else _SHORT_SLICE
                 running.add(pool.submit(walk.run, mine, left, _limit(most_cells), patience))
-                patience = _SLICE
             if not running:
                 break
             done, running = wait(running, return_when=FIRST_COMPLETED)
