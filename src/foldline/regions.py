@@ -136,7 +136,7 @@ def _chunks(net, domain, engine, chunk, most):
 
 
 def _next_cells(walk, opens, size):
-    """(parts with the next cells below some prefixes, at most `size`; what is open then). Instead of the parts
+    """(parts with the next cells below some prefixes, at most `size`; what is open then). Instead of parts
     None, where there is something that doubles do not decide."""
     found, n = [], 0
     while opens and n < size:
