@@ -7,8 +7,9 @@ import numpy as np
 from . import archives
 from .domains import Ball, Plane
 
-__all__ = ["knots", "new_axes", "regions", "save"]
+__all__ = ["check_name", "knots", "new_axes", "regions", "save"]
 
+_KINDS = ("pdf", "png", "svg")
 _COLORS = ("region", "slope", "output", "layer")
 # Light colours that people with any kind of colour vision tell apart: P. Tol, Colour Schemes, 2021, "light".
 _LIGHT = ("#77AADD", "#EE8866", "#EEDD88", "#FFAABB", "#99DDFF", "#44BB99", "#BBCC33", "#AAAA00", "#DDDDDD")
@@ -146,12 +147,17 @@ def new_axes():
 
 def save(ax, path, **metadata):
     """Write the picture that `ax` is part of: .png, .pdf or .svg; whole or not at all."""
-    path = os.fspath(path)
-    kind = os.path.splitext(path)[1][1:].lower()
-    if kind not in ax.figure.canvas.get_supported_filetypes():
-        raise ValueError(f"the picture's name is {path}; wanted one that ends in .png, .pdf or .svg")
+    kind = check_name(path)
     with archives.replacing(path) as file:
         ax.figure.savefig(file, format=kind, dpi=200, metadata=metadata or None)
+
+
+def check_name(path):
+    """The kind of picture that a file's name asks for, or raise."""
+    kind = os.path.splitext(path)[1][1:].lower()
+    if kind not in _KINDS:
+        raise ValueError(f"the picture's name is {path}; wanted one that ends in .{', .'.join(_KINDS)}")
+    return kind
 
 
 def _pyplot():
