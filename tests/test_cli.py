@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import foldline as fl
-from foldline import bench, cli
+from foldline import bench, cli, reports
 
 
 @pytest.fixture
@@ -294,7 +294,9 @@ def test_count_exact_counts_the_regions_of_a_box(capsys, tmp_path):
     assert document(capsys, "count", path, "--exact", "--low", "1,-1", "--high", "4,1")["count"] == 4
     assert document(capsys, "count", path, "--exact", "--kind", "affine", "--high", "3,1")["count"] == 6
     assert run("count", path, "--exact") == 0
-    assert capsys.readouterr().out == "4 activation regions, proved in exact arithmetic.\n"
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "4 activation regions, proved in doubles, every rounding bounded."
+    assert re.fullmatch(r"4 pieces in .* s, .*/s \(engine polygons\); no sign needed rationals\.", second)
 
 
 def test_count_exact_says_when_a_limit_ended_it_and_takes_no_points(capsys, tmp_path):
@@ -308,11 +310,167 @@ def test_count_exact_says_when_a_limit_ended_it_and_takes_no_points(capsys, tmp_
     assert "wanted (2,)" in capsys.readouterr().err
 
 
+@pytest.fixture
+def degenerate(tmp_path):
+    """Three folds through one point."""
+    path = tmp_path / "three.npz"
+    fl.Network([([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], None), ([[1.0, 1.0, -1.0]], None)]).save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "6 activation regions, proved in doubles where their rounding bound suffices, else in exact"),
+        (("--kind", "affine"), "5 affine regions, proved in doubles where their rounding bound suffices"),
+        (("--engine", "exact"), "6 activation regions, proved in exact arithmetic.\n6 pieces in"),
+        (("--engine", "lp", "--workers", 2), "6 activation regions, proved in"),
+        (("--no-certify",), "activation regions, not proved: signs are as rounding left them.\n"),
+        (("--high=-0.5,-0.5"), "1 activation region, proved in doubles, every rounding bounded.\n"),
+    ],
+)
+def test_count_exact_says_how_it_is_proved(capsys, degenerate, options, said):
+    options = (options,) if isinstance(options, str) else options
+    assert run("count", degenerate, "--exact", *options) == 0
+    assert said in capsys.readouterr().out
+
+
+def test_count_exact_says_how_much_needed_rationals(capsys, degenerate):
+    stats = document(capsys, "count", degenerate, "--exact")["stats"]
+    assert stats["by_rationals"] > 0
+    assert run("count", degenerate, "--exact") == 0
+    assert f"{stats['by_rationals']} part" in capsys.readouterr().out
+
+
+def test_a_limit_without_proof_is_no_bound(capsys, degenerate):
+    assert run("count", degenerate, "--exact", "--no-certify", "--max-regions", 2) == 3
+    out = capsys.readouterr().out
+    assert "not proved" in out and "a limit ended the count" in out and "bound:" not in out
+
+
+def test_options_of_exact_counts_want_exact(capsys, model):
+    assert "--engine wants --exact" in error(capsys, "count", model, "--random", 9, "--engine", "lp")
+    assert "--no-certify wants" in error(capsys, "count", model, "--random", 9, "--no-certify")
+    assert "wants 1" in error(capsys, "count", model, "--exact", "--engine", "sweep")
+
+
+# regions and slice
+
+
+def test_regions_lists_the_largest_and_saves_all(capsys, tmp_path, model, net):
+    path = tmp_path / "regions.npz"
+    facts = document(capsys, "regions", model, "--save", path, "--largest", 3, "--workers", 2)
+    found = fl.Regions.load(path)
+    assert found == fl.regions(net, fl.Box(-1, 1, n_in=3))
+    assert (facts["count"], facts["status"], facts["certified"]) == (len(found), "complete", "exact")
+    assert facts["smallest_volume"] == found.volumes.min() and facts["volume"] == 8
+    rows = [each["region"] for each in facts["largest"]]
+    assert [each["volume"] for each in facts["largest"]] == sorted(found.volumes, reverse=True)[:3]
+    assert [each["A"] for each in facts["largest"]] == found.A[rows].tolist()
+    assert [each["share"] for each in facts["largest"]] == (found.volumes[rows] / 8).tolist()
+    assert run("regions", model, "--largest", 3, "--of-output", 1) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == f"{len(found)} activation regions, proved."
+    assert out[3].split()[:3] == ["y1", "is", "about"]
+    assert [int(line.split()[-1]) for line in out[4:]] == rows
+
+
+def test_regions_says_when_a_limit_ended_it_and_where_volumes_are(capsys, tmp_path, model):
+    assert run("regions", model, "--max-regions", 2) == 3
+    assert capsys.readouterr().out.startswith("2 activation regions, a proved lower bound: a limit ended")
+    wide = tmp_path / "wide.npz"
+    fl.Network([(np.eye(7)[:2], None), ([[1.0, 1.0]], None)]).save(wide)
+    facts = document(capsys, "regions", wide)
+    assert facts["count"] == 4 and facts["smallest_volume"] is None
+    assert run("regions", wide) == 0
+    assert "--engine exact" in capsys.readouterr().out
+    assert document(capsys, "regions", wide, "--engine", "exact")["smallest_volume"] == 32
+
+
+def test_regions_refuses_bad_input(capsys, tmp_path, model):
+    assert "wanted low < high" in error(capsys, "regions", model, "--low", 1)
+    assert "this network has 2 outputs" in error(capsys, "regions", model, "--of-output", 2)
+    assert "no/such" in error(capsys, "regions", model, "--save", tmp_path / "no" / "such" / "file.npz")
+
+
+@pytest.mark.parametrize(
+    ("slope", "offset", "text"),
+    [
+        ([1, 0, -2], 0.5, "0.5 + x0 - 2 x2"),
+        ([-1, 0], 0, "-x0"),
+        ([0, 0], 0, "0"),
+        ([0.125, 3], -1, "-1 + 0.125 x0 + 3 x1"),
+        ([1, 2, 3, 4, 5, 6, 0, 7], 0, "3 x2 + 4 x3 + 5 x4 + 6 x5 + 7 x7 ... 2 more"),
+    ],
+)
+def test_formulas_are_written_as_one_would(slope, offset, text):
+    assert reports.formula(np.array(slope, float), float(offset)) == text
+
+
+PLANES = {
+    ("--axes", "0,2"): fl.Plane([0, 0, 0], [1, 0, 0], [0, 0, 1]),
+    ("--axes", "2,1", "--origin", "-.5,.25,1", "--extent", "0.5"): fl.Plane(
+        [-0.5, 0.25, 1], [0, 0, 1], [0, 1, 0], extent=0.5
+    ),
+    ("--u", "-1,0,1", "--v", "0,1,-.5"): fl.Plane([0, 0, 0], [-1, 0, 1], [0, 1, -0.5]),
+    ("--through", "1,0,0", "-1,0,1", "0,-2,0"): fl.Plane.through([1, 0, 0], [-1, 0, 1], [0, -2, 0]),
+}
+
+
+@pytest.mark.parametrize("options", PLANES, ids=" ".join)
+def test_slice_counts_the_regions_of_the_plane_that_was_named(capsys, model, net, options):
+    plane = PLANES[options]
+    facts = document(capsys, "slice", model, *options)
+    assert facts["count"] == fl.count_regions(net, plane).count
+    assert facts["certified"] == "exact" and facts["domain"] == "Plane"
+    assert {name: facts[name] for name in vars(plane)} == cli._plain(vars(plane))
+    assert run("slice", model, *options) == 0
+    assert capsys.readouterr().out.startswith(f"{facts['count']} activation regions, proved in doubles")
+
+
+@pytest.mark.parametrize("color_by", ["region", "layer"])
+def test_slice_draws_a_picture(capsys, tmp_path, model, color_by):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "slice.png"
+    assert run("slice", model, "--axes", "0,1", "--picture", path, "--color-by", color_by) == 0
+    assert capsys.readouterr().out.endswith(f"\n{path}: the picture.\n")
+    assert path.read_bytes().startswith(b"\x89PNG")
+    partly = document_of_limit(capsys, "slice", model, "--axes", "0,1", "--max-regions", 3, "--picture", path)
+    assert (partly["count"], partly["status"], partly["picture"]) == (3, "limit", str(path))
+
+
+def document_of_limit(capsys, *arguments):
+    assert run(*arguments, "--json") == 3
+    return json.loads(capsys.readouterr().out)
+
+
+def test_slice_without_matplotlib_says_what_to_install_before_it_counts(capsys, model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    monkeypatch.setattr(fl, "count_regions", None)
+    said = error(capsys, "slice", model, "--axes", "0,1", "--picture", "slice.png")
+    assert 'pip install "foldline[plot]"' in said
+    assert "ends in" in error(capsys, "slice", model, "--axes", "0,1", "--picture", "slice.docx")
+
+
+def test_slice_refuses_bad_planes(capsys, model):
+    for options in ((), ("--u", "1,0,0"), ("--axes", "0,1", "--u", "1,0,0", "--v", "0,1,0")):
+        assert "wanted --axes" in error(capsys, "slice", model, *options)
+    assert "wanted --axes" in error(
+        capsys, "slice", model, "--through", "1,0,0", "0,1,0", "0,0,1", "--origin", "0,0,0"
+    )
+    for axes in ("0,3", "0.5,1", "0", "0,-1"):
+        assert "inputs 0 to 2" in error(capsys, "slice", model, "--axes", axes)
+    assert "parallel" in error(capsys, "slice", model, "--axes", "1,1")
+    assert "takes 3" in error(capsys, "slice", model, "--u", "1,0", "--v", "0,1", "--origin", "0,0")
+    assert "extent is" in error(capsys, "slice", model, "--axes", "0,1", "--extent", "0")
+    assert "has 2 outputs" in error(capsys, "slice", model, "--axes", "0,1", "--of-output", "5")
+
+
 # knots
 
 
 def test_knots_lists_crossings_and_slopes(capsys, model, net):
-    ends = ("--start=-2,1,0.5", "--stop", "2,-1.5,1")
+    ends = ("--start", "-2,1,0.5", "--stop", "2,-1.5,1")
     found = fl.knots(net, [-2, 1, 0.5], [2, -1.5, 1])
     facts = document(capsys, "knots", model, *ends)
     assert facts["n_crossings"] == len(found) > 3

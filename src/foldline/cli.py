@@ -11,6 +11,7 @@ import itertools
 import json
 import math
 import os
+import re
 import sys
 import threading
 import time
@@ -20,8 +21,9 @@ import numpy as np
 
 import foldline as fl
 
-from . import bench
+from . import bench, reports
 from .files import replacing
+from .walk import ENGINES
 
 __all__ = ["main"]
 
@@ -53,7 +55,7 @@ def main(argv=None):
 
 def _run(argv):
     try:
-        args = _parser().parse_args(argv)
+        args = _parser().parse_args([_as_value(argument) for argument in argv])
     except SystemExit:
         sys.stdout.flush()
         raise
@@ -166,6 +168,10 @@ def _patterns(args):
 
 
 def _count(args):
+    only_exact = ("kind", "engine", "no_certify", "max_regions", "time_limit")
+    given = [name for name in only_exact if getattr(args, name) not in (None, False)]
+    if given and not args.exact:
+        raise ValueError(f"--{given[0].replace('_', '-')} wants --exact")
     net = fl.load(args.model, drop_final=args.drop_final)
     return _count_exactly(args, net) if args.exact else _count_sampled(args, net)
 
@@ -173,15 +179,23 @@ def _count(args):
 def _count_exactly(args, net):
     if args.points is not None or args.random is not None:
         raise ValueError("--exact counts the regions of the box --low to --high; it takes no points")
-    box = fl.Box(*(value[0] if len(value) == 1 else value for value in (args.low, args.high)), n_in=net.n_in)
+    return _counted(args, net, _box(args, net))
+
+
+def _counted(args, net, domain):
     with _Progress("counting") as progress:
-        limits = {"max_regions": args.max_regions, "time_limit": args.time_limit}
-        found = fl.count_regions(net, box, kind=args.kind, **limits, progress=progress.count)
-    complete = found.status == "complete"
+        found = fl.count_regions(
+            net,
+            domain,
+            kind=args.kind or "activation",
+            engine=args.engine or "auto",
+            certify=not args.no_certify,
+            progress=progress.count,
+            **_limits(args),
+        )
     facts = {
         "model": args.model,
-        "low": box.low,
-        "high": box.high,
+        **_about(domain),
         "kind": found.kind,
         "count": found.count,
         "status": found.status,
@@ -189,9 +203,108 @@ def _count_exactly(args, net):
         "stats": found.stats,
         "digest": found.digest,
     }
-    how = "proved in exact arithmetic" if complete else "a proved lower bound: a limit ended the count"
-    text = f"{found.count:,} {found.kind} regions, {how}."
-    return facts, text, DONE if complete else LIMIT
+    return facts, reports.count_sentences(found), DONE if found.status == "complete" else LIMIT
+
+
+def _limits(args):
+    return {"max_regions": args.max_regions, "time_limit": args.time_limit, "workers": args.workers}
+
+
+def _box(args, net):
+    return fl.Box(*(value[0] if len(value) == 1 else value for value in (args.low, args.high)), n_in=net.n_in)
+
+
+def _about(domain):
+    return {"domain": type(domain).__name__, **vars(domain)}
+
+
+def _regions(args):
+    net = fl.load(args.model, drop_final=args.drop_final)
+    _check_output(args.of_output, net)
+    box = _box(args, net)
+    with _Progress("describing") as progress:
+        start = time.monotonic()
+        found = fl.regions(net, box, engine=args.engine or "auto", progress=progress.count, **_limits(args))
+        seconds = time.monotonic() - start
+    if args.save is not None:
+        found.save(args.save)
+    total = math.prod((box.high - box.low).tolist())
+    rows = np.argsort(-found.volumes, kind="stable")[: args.largest]  # NaN come last
+    complete = found.status == "complete"
+    facts = {
+        "model": args.model,
+        **_about(box),
+        "count": len(found),
+        "status": found.status,
+        "certified": "exact" if complete else "lower_bound",
+        "volume": total,
+        "smallest_volume": found.volumes.min(),
+        "largest": [
+            {"region": i, "share": found.volumes[i] / total}
+            | {"volume": found.volumes[i], "A": found.A[i], "b": found.b[i]}
+            | {"interior_point": found.interior_points[i]}
+            for i in rows.tolist()
+        ],
+        "seconds": seconds,
+        "saved": args.save,
+        "digest": net.digest,
+    }
+    lines = [reports.regions_sentence(found)]
+    if np.isnan(found.volumes).any():
+        lines.append("In more than six dimensions there are volumes with --engine exact only.")
+    else:
+        lines.append(f"The smallest has {found.volumes.min() / total:.2g} of the box's volume.")
+    if args.save is not None:
+        lines.append(f"{args.save}: all columns; foldline.Regions.load reads them.")
+    if len(rows):
+        lines += ["", reports.region_table(found, rows, total, args.of_output)]
+    return facts, "\n".join(lines), DONE if complete else LIMIT
+
+
+def _slice(args):
+    net = fl.load(args.model, drop_final=args.drop_final)
+    _check_output(args.of_output, net)
+    plane = _plane(args, net)
+    ax = None
+    if args.picture is not None:  # what is wrong with it is told before the work, not after it
+        fl.plot.check_name(args.picture)
+        ax = fl.plot.new_axes()
+    facts, text, code = _counted(args, net, plane)
+    facts["picture"] = args.picture
+    if ax is not None:
+        with _Progress("drawing") as progress:
+            found = fl.regions(net, plane, progress=progress.count, **_limits(args))
+            fl.plot.regions(found, ax=ax, color_by=args.color_by, output=args.of_output)
+            fl.plot.save(ax, args.picture)
+        text += f"\n{args.picture}: the picture."
+        code = max(code, DONE if found.status == "complete" else LIMIT)
+    return facts, text, code
+
+
+def _plane(args, net):
+    """The slice asked for: along two inputs, along two directions, or through three points."""
+    given = [args.axes is not None, args.u is not None or args.v is not None, args.through is not None]
+    if sum(given) != 1 or (args.u is None) != (args.v is None) or args.through and args.origin:
+        raise ValueError(
+            "wanted --axes I,J, or --u and --v (both with or without --origin), or --through A B C"
+        )
+    if args.through is not None:
+        if args.extent is None:
+            return fl.Plane.through(*args.through)
+        plane = fl.Plane.through(*args.through)
+        return fl.Plane(plane.origin, plane.u, plane.v, args.extent)
+    directions = (args.u, args.v)
+    if args.axes is not None:
+        if len(args.axes) != 2 or not all(0 <= k < net.n_in and k == int(k) for k in args.axes):
+            raise ValueError(f"--axes names two of the inputs 0 to {net.n_in - 1}, as in 0,1")
+        directions = np.eye(net.n_in)[[int(k) for k in args.axes]]
+    origin = np.zeros(net.n_in) if args.origin is None else args.origin
+    return fl.Plane(origin, *directions, 1.0 if args.extent is None else args.extent)
+
+
+def _check_output(output, net):
+    if output >= net.n_out:
+        raise ValueError(f"--of-output is {output}; this network has {net.n_out} outputs, from 0")
 
 
 def _count_sampled(args, net):
@@ -568,13 +681,7 @@ def _parser():
             type=_whole_number,
             help="N uniform random points instead of a file",
         )
-        add(
-            "--low",
-            type=_finite_numbers,
-            default=[-1.0],
-            help="lower end of the box, a number or one per input (-1)",
-        )
-        add("--high", type=_finite_numbers, default=[1.0], help="upper end of the box (1)")
+        add_box(sub)
         add("--seed", type=_whole_number, default=0, help="of the random points (0)")
         add("--workers", type=_positive, default=1, help="threads (1)")
         return sub
@@ -587,12 +694,23 @@ def _parser():
             help=".npy, or comma-separated text (default: text to stdout)",
         )
 
-    def add_exact(sub):
+    def add_box(sub):
         add = sub.add_argument
-        add("--exact", action="store_true", help="count the regions of the box --low to --high, with proof")
-        add("--kind", choices=("activation", "linear", "affine"), default="activation", help="of regions")
+        ends = "end of the box, a number or one per input"
+        add("--low", type=_finite_numbers, default=[-1.0], help=f"lower {ends} (-1)")
+        add("--high", type=_finite_numbers, default=[1.0], help=f"upper {ends} (1)")
+
+    def add_limits(sub):
+        add = sub.add_argument
+        add("--engine", choices=("auto", *ENGINES), help="how cells are kept (auto: by the dimension)")
         add("--max-regions", metavar="N", type=_positive, help="stop after N activation regions")
         add("--time-limit", metavar="SECONDS", type=_duration, help="stop after this long")
+
+    def add_count(sub):
+        add = sub.add_argument
+        add("--kind", choices=("activation", "linear", "affine"), help="of regions (activation)")
+        add("--no-certify", action="store_true", help="count faster, without proof")
+        add_limits(sub)
 
     command("demo", _demo, "two neurons by hand, and a real network on a million points")
     model_command("info", _info, "what a model is: shape, folds, parameters, digest, import check")
@@ -605,10 +723,35 @@ def _parser():
     sub.add_argument(
         "--unpack", action="store_true", help="one 0 or 1 a neuron instead of packed bytes"
     )
-    add_exact(points_command("count", _count, "patterns in a sample or, with --exact, regions of a box"))
+    sub = points_command("count", _count, "patterns in a sample or, with --exact, regions of a box")
+    sub.add_argument("--exact", action="store_true", help="count the regions of the box --low to --high")
+    add_count(sub)
+    sub = model_command("regions", _regions, "the regions of a box: how many, the largest, the map on each")
+    add_box(sub)
+    add_limits(sub)
+    add = sub.add_argument
+    add("--largest", metavar="N", type=_whole_number, default=10, help="rows of the table (10)")
+    add("--of-output", metavar="K", type=_whole_number, default=0, help="whose formula to show (0)")
+    add("--save", metavar="FILE", help="write all columns to this .npz, for foldline.Regions.load")
+    add("--workers", type=_positive, default=1, help="threads (1)")
+    sub = model_command("slice", _slice, "count, and draw, the regions of a two-dimensional slice")
+    add = sub.add_argument
+    add("--axes", metavar="I,J", type=_finite_numbers, help="along two inputs, numbered from 0")
+    add("--origin", metavar="POINT", type=_finite_numbers, help="the middle of the slice (0,0,...)")
+    add("--u", metavar="VECTOR", type=_finite_numbers, help="along two directions: the one")
+    add("--v", metavar="VECTOR", type=_finite_numbers, help="and the other")
+    through = "A + s (B - A) + t (C - A)"
+    add("--through", metavar=("A", "B", "C"), nargs=3, type=_finite_numbers, help=through)
+    add("--extent", type=float, help="|s| and |t| are less than this (1)")
+    add("--picture", metavar="FILE", help="draw the regions: .png, .pdf or .svg")
+    colors = ("region", "slope", "output", "layer")
+    add("--color-by", choices=colors, default="region", help="what the picture's colors say (region)")
+    add("--of-output", metavar="K", type=_whole_number, default=0, help="of which output (0)")
+    add("--workers", type=_positive, default=1, help="threads (1)")
+    add_count(sub)
     sub = model_command("knots", _knots, "where a segment crosses the folds of a model")
     add = sub.add_argument
-    ends = "a number for each input, with commas (--start=-1,2 where it begins with a minus)"
+    ends = "a number for each input, with commas"
     add("--start", metavar="POINT", type=_finite_numbers, required=True, help=ends)
     add("--stop", metavar="POINT", type=_finite_numbers, required=True, help="likewise")
     add("--extend", action="store_true", help="all of the line through both, in rationals")
@@ -620,6 +763,11 @@ def _parser():
         "--points", metavar="N", type=_positive, help="number of points (16,384 to 262,144)"
     )
     return parser
+
+
+def _as_value(argument):
+    """Lists of numbers that begin with a minus are values, not options: argparse tells by a space."""
+    return f" {argument}" if re.match(r"-[\d.][^ ]*,", argument) else argument
 
 
 def _whole_number(text):

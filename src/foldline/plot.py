@@ -1,10 +1,20 @@
 """Pictures of regions and knots, with matplotlib (``pip install foldline[plot]``)."""
 
+import os
+
 import numpy as np
 
-__all__ = ["knots", "regions"]
+from . import archives
+from .domains import Ball, Plane
 
+__all__ = ["check_name", "knots", "new_axes", "regions", "save"]
+
+_KINDS = ("pdf", "png", "svg")
 _COLORS = ("region", "slope", "output", "layer")
+# Light colours that people with any kind of colour vision tell apart: P. Tol, Colour Schemes, 2021, "light".
+_LIGHT = ("#77AADD", "#EE8866", "#EEDD88", "#FFAABB", "#99DDFF", "#44BB99", "#BBCC33", "#AAAA00", "#DDDDDD")
+_SIZE = (7.0, 6.0)  # inches
+_PIXELS = 600
 
 
 def regions(result, ax=None, color_by="region", output=0):
@@ -17,8 +27,8 @@ def regions(result, ax=None, color_by="region", output=0):
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure's if None.
     color_by : {"region", "slope", "output", "layer"}
-        A color for each region, unlike its neighbours'; the length of the gradient; the mean
-        output; or one color, with folds colored by the first layer that flips there.
+        A color for each region, unlike its neighbours'; how steep the output is on each; the output at
+        each point; or the folds only, colored by the first layer with a neuron that flips there.
     output : int
         Which output "slope" and "output" speak of.
 
@@ -39,53 +49,45 @@ def regions(result, ax=None, color_by="region", output=0):
     >>> net = fl.Network([([[1.0, 0.5], [0.5, -1.0]], None), ([[1.0, 1.0]], None)])
     >>> ax = fl.plot.regions(fl.regions(net, fl.Box(-1, 1, n_in=2)))
     >>> ax.get_title()
-    '4 regions'
+    '4 regions, proved'
     """
     plt = _pyplot()
-    from matplotlib.collections import LineCollection, PolyCollection
+    from matplotlib.collections import PolyCollection
+    from matplotlib.patches import PathPatch
 
-    if result.A.shape[2] != 2:
-        raise ValueError(f"the regions have {result.A.shape[2]} dimensions; wanted 2 (a Plane is a slice)")
+    if result.domain.dimension != 2:
+        dimension = result.domain.dimension
+        raise ValueError(f"the regions have {dimension} dimensions; wanted 2 (a Plane is a slice)")
     if color_by not in _COLORS:
         raise ValueError(f"color_by is {color_by!r}; wanted one of {', '.join(map(repr, _COLORS))}")
-    if not 0 <= output < result.A.shape[1]:
-        raise ValueError(f"output is {output}; this network has {result.A.shape[1]}")
-    ax = plt.subplots(figsize=(6, 5))[1] if ax is None else ax
-    cells = PolyCollection(result.vertices, linewidths=0.4, edgecolors="white")
-    label = None
-    if color_by == "region":
-        cells.set_facecolor(plt.get_cmap("tab20")(_coloring(len(result), result.neighbours) % 20))
-    elif color_by == "slope":
-        cells.set_array(np.linalg.norm(result.A[:, output], axis=1))
-        label = "length of the gradient"
-    elif color_by == "output":
-        cells.set_array((result.A[:, output] * result.interior_points).sum(axis=1) + result.b[:, output])
-        label = "output, mean of the corners"
-    else:
-        cells.set(facecolor="0.96", edgecolor="none")
-    # Neighbours overlap by a hair's breadth, so that no background shines through between them.
-    if color_by in ("slope", "output"):
-        cells.set_edgecolor("face")
-    ax.add_collection(cells)
-    if color_by == "layer":
-        lines, layers = _fold_lines(result)
-        for layer in np.unique(layers):
-            segments = [line for line, at in zip(lines, layers) if at == layer]
-            ax.add_collection(
-                LineCollection(segments, colors=[f"C{layer}"], linewidths=0.8, label=f"layer {layer + 1}")
-            )
-        if lines:
-            ax.legend(title="folds of", loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False)
-    elif label:
-        ax.figure.colorbar(cells, ax=ax, label=label)
+    if not 0 <= output < result.net.n_out:
+        raise ValueError(f"output is {output}; this network has {result.net.n_out}")
+    ax = plt.subplots(figsize=_SIZE, layout="compressed")[1] if ax is None else ax
     corners = np.concatenate(result.vertices)
-    ax.set_xlim(corners[:, 0].min(), corners[:, 0].max())
-    ax.set_ylim(corners[:, 1].min(), corners[:, 1].max())
+    (left, bottom), (right, top) = corners.min(axis=0), corners.max(axis=0)
+    ax.set(xlim=(left, right), ylim=(bottom, top))
+    # Regions that share a pixel do not quite cover it: what shines through is grey then, as folds are.
+    below = PathPatch(_outlines(result), linewidth=0, facecolor="0.97" if color_by == "layer" else "0.5")
+    ax.add_artist(below)
+    cells = PolyCollection(result.vertices, linewidths=0, facecolors="0.97", zorder=1)
+    ax.add_collection(cells)
+    if color_by == "region":
+        cells.set_facecolor(np.array(_LIGHT)[_coloring(len(result), result.neighbours)].tolist())
+        about = "one linear formula on each; colours only tell neighbours apart"
+        ax.text(1, -0.09, about, transform=ax.transAxes, ha="right", va="top", fontsize="small", color="0.35")
+    elif color_by == "slope":
+        _color_by_slope(cells, np.linalg.norm(result.A[:, output], axis=1), result.volumes, output)
+    elif color_by == "output":
+        _draw_output(ax, result, output)
+    width = _line_width(ax, len(result))
+    if color_by == "layer":
+        _draw_folds_by_layer(ax, result, 3 * width)
+    else:
+        ax.add_collection(_lines(_common_edges(result), colors="0.2", linewidths=width))
     ax.set_aspect("equal", adjustable="box")
-    names = ("s", "t") if type(result.domain).__name__ == "Plane" else ("x1", "x2")
-    ax.set(xlabel=names[0], ylabel=names[1])
-    more = "" if result.status == "complete" else " or more"
-    ax.set_title(f"{len(result):,}{more} regions")
+    ax.set(**dict(zip(("xlabel", "ylabel"), _names_of_axes(result.domain))))
+    count = _counted(len(result), "region")
+    ax.set_title(f"{count}, proved" if result.status == "complete" else f"{count}, and there are more")
     return ax
 
 
@@ -108,7 +110,7 @@ def knots(net, start, stop, ax=None, output=0):
     >>> import foldline as fl
     >>> ax = fl.plot.knots(fl.Network.from_knots([0, 1, 2], [0, 1, 0]), [-1.0], [3.0])
     >>> ax.get_title()
-    '3 knots'
+    '3 knots, proved'
     """
     from .knots import knots as find_knots
 
@@ -119,44 +121,188 @@ def knots(net, start, stop, ax=None, output=0):
     found = find_knots(net, start, stop)
     t = np.unique(found.t[found.is_knot])
     ends = np.concatenate([[0.0], t, [1.0]])
-    values = net((start + ends[:, None] * (stop - start)).astype(net.dtype))[:, output]
-    ax = plt.subplots(figsize=(6, 4))[1] if ax is None else ax
-    ax.plot(ends, values, linewidth=1.2)
-    ax.plot(ends[1:-1], values[1:-1], "o", markersize=4, color="C1")
-    ax.set(xlabel="t", ylabel=f"output {output}", title=f"{len(t)} knot{'s' * (len(t) != 1)}")
+    values = net.astype(np.float64)(start + ends[:, None] * (stop - start))[:, output]
+    ax = plt.subplots(figsize=_SIZE, layout="compressed")[1] if ax is None else ax
+    ax.plot(ends, values, linewidth=1.2, color="#4477AA")
+    size = float(np.clip(120 / (len(t) + 1), 1.5, 5))
+    ax.plot(t, values[1:-1], "o", markersize=size, color="#EE6677", label="knot: the slope changes")
+    others = np.setdiff1d(found.t, t)
+    if len(others):
+        at = np.interp(others, ends, values)
+        ax.plot(others, at, "|", markersize=8, color="0.4", label="a neuron flips, the slope stays")
+    if len(found):
+        ax.legend(frameon=False)
+    ax.set(xlabel="t, from start (0) to stop (1)", ylabel=f"output {output}", xlim=(0, 1))
+    ax.set_title(f"{_counted(len(t), 'knot')}, proved")
     return ax
+
+
+def new_axes():
+    """Axes of a figure of their own that no window shows: to draw on, and to `save`."""
+    _pyplot()
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=_SIZE, layout="compressed").subplots()
+
+
+def save(ax, path, **metadata):
+    """Write the picture that `ax` is part of: .png, .pdf or .svg; whole or not at all."""
+    kind = check_name(path)
+    with archives.replacing(path) as file:
+        ax.figure.savefig(file, format=kind, dpi=200, metadata=metadata or None)
+
+
+def check_name(path):
+    """The kind of picture that a file's name asks for, or raise."""
+    kind = os.path.splitext(path)[1][1:].lower()
+    if kind not in _KINDS:
+        raise ValueError(f"the picture's name is {path}; wanted one that ends in .{', .'.join(_KINDS)}")
+    return kind
 
 
 def _pyplot():
     try:
         import matplotlib.pyplot as plt
     except ImportError:
-        raise ImportError("pictures need matplotlib: pip install 'foldline[plot]'") from None
+        raise ImportError('pictures need matplotlib: pip install "foldline[plot]"') from None
     return plt
 
 
+def _counted(n, noun):
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def _names_of_axes(domain):
+    if isinstance(domain, Plane):
+        return [_name_of_direction(domain, *each) for each in (("s", domain.u), ("t", domain.v))]
+    center = " from the centre" if isinstance(domain, Ball) else ""
+    return [f"x{k}{center}" for k in range(2)]
+
+
+def _name_of_direction(plane, letter, direction):
+    """The input that a coordinate of the plane is, where it is one."""
+    (k, *others) = np.flatnonzero(direction)
+    return letter if others or direction[k] != 1 or plane.origin[k] else f"x{k}"
+
+
+def _color_by_slope(cells, slopes, areas, output):
+    """Colours for all but the steepest 2% of the area: else one cliff makes all others look flat."""
+    order = np.argsort(slopes)
+    below = np.cumsum(areas[order])
+    most = slopes[order[np.searchsorted(below, 0.98 * below[-1])]]
+    cells.set(array=slopes, cmap="YlOrRd", clim=(slopes.min(), most))
+    label = f"how steep output {output} is: the length of its gradient"
+    extend = "max" if most < slopes.max() else "neither"
+    cells.axes.figure.colorbar(cells, ax=cells.axes, label=label, extend=extend)
+
+
+def _draw_output(ax, result, output):
+    """The network's own values at the pixels' centres, within the regions."""
+    low, high = np.array([ax.get_xlim(), ax.get_ylim()]).T
+    x, y = low[:, None] + (high - low)[:, None] * (np.arange(_PIXELS) + 0.5) / _PIXELS
+    points = np.stack(np.meshgrid(x, y), axis=2).reshape(-1, 2)
+    placement = result.domain._placement()
+    if placement is not None:
+        points = points @ placement[0].T + placement[1]
+    values = result.net(points.astype(result.net.dtype))[:, output].reshape(_PIXELS, _PIXELS)
+    extent = (low[0], high[0], low[1], high[1])
+    image = ax.imshow(values, extent=extent, origin="lower", aspect="equal", cmap="viridis", zorder=1)
+    image.set_clip_path(_outlines(result), ax.transData)
+    ax.figure.colorbar(image, ax=ax, label=f"output {output}")
+
+
+def _outlines(result):
+    """All regions as one path, which leaves no gaps when it is filled."""
+    from matplotlib.path import Path
+
+    steps = np.full(sum(map(len, result.vertices)), Path.LINETO)
+    steps[np.cumsum([0, *map(len, result.vertices[:-1])])] = Path.MOVETO
+    return Path(np.concatenate(result.vertices), steps)
+
+
+def _line_width(ax, n):
+    """In points: a small part of a region's size."""
+    box = ax.get_window_extent()
+    size = np.sqrt(box.width * box.height / n) * 72 / ax.figure.dpi
+    return float(np.clip(size / 25, 0.1, 0.8))
+
+
+def _lines(ends, **style):
+    from matplotlib.collections import LineCollection
+
+    return LineCollection(ends, capstyle="round", **style)
+
+
+def _draw_folds_by_layer(ax, result, width):
+    import matplotlib
+
+    lines, layers = _common_edges(result), _first_layers(result)
+    found = np.unique(layers).tolist()
+    colors = matplotlib.colormaps["plasma"](np.linspace(0, 0.85, len(found)))
+    # The first layer's folds, which bend those of the others, on top.
+    for layer, color in reversed(list(zip(found, colors))):
+        at = layers == layer
+        folds = _lines(lines[at], colors=[color], linewidths=min(width, 1.5), label=f"layer {layer + 1}")
+        ax.add_collection(folds)
+    if found:
+        handles = ax.get_legend_handles_labels()[0][::-1]
+        place = {"loc": "upper left", "bbox_to_anchor": (1.02, 1)}
+        legend = ax.legend(handles=handles, title="folds of", frameon=False, **place)
+        for line in legend.get_lines():
+            line.set_linewidth(3)
+
+
 def _coloring(n, pairs):
-    """A number for each region, unlike its neighbours' wherever 20 are enough."""
+    """A number below 9 for each region, unlike its neighbours'.
+
+    A planar graph has a node with at most 5 neighbours, and still has one without that node. Nodes are taken
+    away like that, and get their colours in the opposite order, when at most 5 neighbours have theirs.
+    """
     around = [[] for _ in range(n)]
-    for a, b in pairs:
+    for a, b in pairs.tolist():
         around[a].append(b)
         around[b].append(a)
-    colors = np.full(n, -1)
-    for i in range(n):
-        taken = {int(colors[j]) for j in around[i]}
-        colors[i] = next((c for c in ((i * 7 + k) % 20 for k in range(20)) if c not in taken), i % 20)
+    degrees = [len(neighbours) for neighbours in around]
+    removed = [i for i in range(n) if degrees[i] <= 5]
+    for i in removed:  # which grows
+        for j in around[i]:
+            degrees[j] -= 1
+            if degrees[j] == 5:
+                removed.append(j)
+    colors = [-1] * n
+    for i in reversed(removed):
+        taken = {colors[j] for j in around[i]}
+        colors[i] = next(c for c in ((i + k) % len(_LIGHT) for k in range(len(_LIGHT))) if c not in taken)
     return colors
 
 
-def _fold_lines(result):
-    """The common edges of neighbours, and the first layer with a neuron that flips there."""
-    from .evaluation import unpack_patterns
+def _common_edges(result):
+    """The edge that each pair of neighbours share, (n_pairs, 2, 2): of all two, those whose ends are nearest,
+    as one's corners may be rounded otherwise than the other's."""
+    n_corners = np.array([len(v) for v in result.vertices])
+    corners, starts = np.concatenate(result.vertices), np.cumsum(n_corners) - n_corners
+    following = np.arange(1, len(corners) + 1)
+    following[starts + n_corners - 1] = starts
+    first, second = result.neighbours.T
+    n_tries = n_corners[first] * n_corners[second]
+    pair = np.repeat(np.arange(len(first)), n_tries)
+    begins = np.cumsum(n_tries) - n_tries
+    k = np.arange(len(pair)) - begins[pair]
+    i = starts[first[pair]] + k // n_corners[second[pair]]
+    j = starts[second[pair]] + k % n_corners[second[pair]]
+    apart = abs(corners[i] - corners[following[j]]).sum(axis=1)
+    apart += abs(corners[following[i]] - corners[j]).sum(axis=1)
+    nearest = np.flatnonzero(apart == np.minimum.reduceat(apart, begins)[pair])
+    i = i[nearest[np.diff(pair[nearest], prepend=-1) > 0]]
+    return np.stack([corners[i], corners[following[i]]], axis=1)
 
-    layer_of = np.repeat(range(len(result.net.slopes)), [np.count_nonzero(s != 1) for s in result.net.slopes])
-    bits = unpack_patterns(result.patterns, result.net.n_neurons)
-    lines, layers = [], []
-    for a, b in result.neighbours:
-        corners = {tuple(v) for v in result.vertices[b]}
-        lines.append([v for v in result.vertices[a] if tuple(v) in corners])
-        layers.append(int(layer_of[np.flatnonzero(bits[a] != bits[b])[0]]))
-    return lines, layers
+
+def _first_layers(result):
+    """For each pair of neighbours, the layer of the first neuron that flips between them."""
+    slopes = result.net.slopes
+    layer_of = np.repeat(range(len(slopes)), [np.count_nonzero(s != 1) for s in slopes])
+    first, second = result.neighbours.T
+    differ = result.patterns[first] ^ result.patterns[second]
+    byte = (differ != 0).argmax(axis=1)
+    bits = np.unpackbits(differ[np.arange(len(byte)), byte][:, None], axis=1, bitorder="little")
+    return layer_of[8 * byte + bits.argmax(axis=1)]

@@ -171,23 +171,25 @@ def _from_doubles(net, domain, found, status, most=math.inf, in_order=True):
     rows = [rows for part in found for rows in part.rows]
     order = np.arange(len(patterns)) if in_order else _lexicographic(patterns)
     order = order[: min(most, len(order))]
-    patterns = patterns[order]
-    maps, _ = maps_of(net, domain, patterns)
-    points, volumes = (np.concatenate(column)[order] for column in list(zip(*rows))[:2])
-    vertices = [v for r in rows for v in np.split(r.vertices, r.vertex_ends[:-1])]
-    facets = [f for r in rows for f in np.split(r.facets, r.facet_ends[:-1])]
+    maps, _ = maps_of(net, domain, patterns[order])
+    vertices = [v for r in rows for v in _parts(r.vertices, r.vertex_ends)]
     return Regions(
         net,
         domain,
         status,
-        patterns=patterns,
+        patterns=patterns[order],
         A=maps[:, :, :-1].copy(),
         b=maps[:, :, -1].copy(),
-        interior_points=points,
-        vertices=[vertices[i] for i in order],
-        volumes=volumes,
-        neighbours=_neighbours(patterns, [facets[i] for i in order]),
+        interior_points=np.concatenate([r.points for r in rows])[order],
+        vertices=[vertices[i] for i in order.tolist()],
+        volumes=np.concatenate([r.volumes for r in rows])[order],
+        neighbours=_neighbours(patterns, order, rows),
     )
+
+
+def _parts(values, ends):
+    ends = ends.tolist()
+    return [values[start:end] for start, end in zip([0, *ends], ends)]
 
 
 def _lexicographic(patterns):
@@ -202,20 +204,26 @@ def _items(rows):
     return rows.view(f"V{rows.shape[1]}")[:, 0] if rows.shape[1] else np.zeros(len(rows), "V1")
 
 
-def _neighbours(patterns, facets):
-    """Pairs of rows across a facet: where nothing is degenerate, only the neuron that makes it flips."""
-    ends = np.cumsum([len(f) for f in facets])
-    rows = np.repeat(np.arange(len(facets)), np.diff(ends, prepend=0))
-    neurons = np.concatenate(facets) if facets else np.empty(0, np.int64)
-    rows, neurons = rows[neurons >= 0], neurons[neurons >= 0]
-    if not len(rows):
+def _neighbours(patterns, order, rows):
+    """Pairs of regions across a facet, as they are numbered in `order`: where nothing is degenerate, only
+    the neuron that makes it flips."""
+    number = np.full(len(patterns), -1)
+    number[order] = np.arange(len(order))
+    n_facets = [np.diff(r.facet_ends, prepend=0) for r in rows]
+    owners = np.repeat(number, np.concatenate(n_facets))
+    neurons = np.concatenate([r.facets for r in rows])
+    inside = (owners >= 0) & (neurons >= 0)
+    owners, neurons = owners[inside], neurons[inside]
+    if not len(owners):
         return np.empty((0, 2), np.int64)
-    across = patterns[rows]
-    across[np.arange(len(rows)), neurons // 8] ^= (1 << neurons % 8).astype(np.uint8)
+    patterns = patterns[order]
+    across = patterns[owners]
+    across[np.arange(len(owners)), neurons // 8] ^= (1 << neurons % 8).astype(np.uint8)
     items = _items(patterns)
-    order = np.argsort(items)
-    at = np.minimum(np.searchsorted(items, _items(across), sorter=order), len(items) - 1)
-    others = order[at]
+    by_item = np.argsort(items)
+    at = np.minimum(np.searchsorted(items, _items(across), sorter=by_item), len(items) - 1)
+    others = by_item[at]
     there = (patterns[others] == across).all(axis=1)
-    pairs = np.sort(np.stack([rows[there], others[there]], axis=1), axis=1)
-    return np.unique(pairs, axis=0).astype(np.int64)
+    pairs = np.sort(np.stack([owners[there], others[there]], axis=1), axis=1)
+    first, second = divmod(np.unique(pairs[:, 0] * len(order) + pairs[:, 1]), len(order))
+    return np.stack([first, second], axis=1)

@@ -1,0 +1,73 @@
+"""What the command line says of counts and regions, in words and tables."""
+
+import numpy as np
+
+from .bench import short, table
+
+__all__ = ["count_sentences", "formula", "region_table", "regions_sentence"]
+
+_MOST_TERMS = 5
+
+
+def count_sentences(found):
+    """Two lines on a `RegionCount`: the number, proved or not, and the rate and what needed rationals."""
+    stats, seconds = found.stats, max(found.stats["seconds"], 1e-9)
+    complete = found.status == "complete"
+    if found.certified == "none":
+        how = "not proved: signs are as rounding left them"
+        how = how if complete else f"{how}, and a limit ended the count"
+    elif not complete:
+        how = "a proved lower bound: a limit ended the count"
+    elif stats["engine"] == "exact":
+        how = "proved in exact arithmetic"
+    elif stats["by_rationals"] or found.kind != "activation":
+        how = "proved in doubles where their rounding bound suffices, else in exact arithmetic"
+    else:
+        how = "proved in doubles, every rounding bounded"
+    rate = f"{_counted(stats['cells'], 'piece')} in {seconds:.2g} s, {short(stats['cells'] / seconds)}/s"
+    n = stats["by_rationals"]
+    if stats["engine"] == "exact":
+        rate += ", all in exact arithmetic"
+    else:
+        parts = f"{_counted(n, 'part')} of the tree" if n else "no sign"
+        rate += f" (engine {stats['engine']}); {parts} needed rationals"
+    return f"{_regions(found.count, found.kind)}, {how}.\n{rate}."
+
+
+def _regions(n, kind="activation"):
+    return _counted(n, f"{kind} region")
+
+
+def _counted(n, noun):
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def regions_sentence(found):
+    """The number of some `Regions`, and whether it is proved."""
+    complete = found.status == "complete"
+    how = "proved" if complete else "a proved lower bound: a limit ended the run"
+    return f"{_regions(len(found))}, {how}."
+
+
+def region_table(found, rows, total, output):
+    """Some rows: the map on each, to three digits, and its share of the volume `total`."""
+    shares = ["" if np.isnan(v) else f"{v / total:.3%}" for v in found.volumes[rows]]
+    lines = [
+        [formula(found.A[i, output], found.b[i, output]), share, str(i)] for i, share in zip(rows, shares)
+    ]
+    return table([f"y{output if found.net.n_out > 1 else ''} is about", "of the volume", "region"], lines)
+
+
+def formula(slope, offset):
+    """``[1, 0, -2], 0.5`` as ``0.5 + x0 - 2 x2``; the steepest terms where there are many."""
+    steepest = np.argsort(-abs(slope), kind="stable")[:_MOST_TERMS]
+    terms = [f"{offset:.3g}"] if offset or not slope.any() else []
+    for k in sorted(steepest.tolist()):
+        size = f"{abs(slope[k]):.3g}"
+        if slope[k]:
+            sign = "-" if slope[k] < 0 else "+"
+            terms.append(f"{sign} {'' if size == '1' else size + ' '}x{k}")
+    n_more = np.count_nonzero(slope) - np.count_nonzero(slope[steepest])
+    text = " ".join(terms).removeprefix("+ ")
+    text = "-" + text[2:] if text.startswith("- ") else text
+    return text + (f" ... {n_more} more" if n_more else "")
