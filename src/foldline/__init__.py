@@ -1,6 +1,8 @@
 """foldline takes continuous piecewise-linear (ReLU) networks apart."""
 
+from .blackbox import AffineTest, test_affine
 from .bounds import Bounds, bounds
+from .certificates import Certificate, Witness, load_proof
 from .config import __version__, show_config
 from .counting import RegionCount, count_regions
 from .domains import Ball, Box, Plane, Polytope, Segment, Space
@@ -8,15 +10,21 @@ from .errors import FormatError, UnsupportedModelError
 from .evaluation import linear_radius, unpack_patterns
 from .formats import from_onnx, from_sklearn, from_torch, load
 from .knots import Knots, breakpoints, knots
+from .linear_data import DataLinearity, is_linear_on_data
+from .linearity import check_affine
 from .network import Network
+from .questions import Verdict
 from .region_tables import Regions
 from .regions import iter_regions, regions
 from .sampling import PatternCount, count_patterns
 
 __all__ = [
+    "AffineTest",
     "Ball",
     "Bounds",
     "Box",
+    "Certificate",
+    "DataLinearity",
     "FormatError",
     "Knots",
     "Network",
@@ -28,21 +36,27 @@ __all__ = [
     "Segment",
     "Space",
     "UnsupportedModelError",
+    "Verdict",
+    "Witness",
     "__version__",
     "bounds",
     "breakpoints",
+    "check_affine",
     "count_patterns",
     "count_regions",
     "from_onnx",
     "from_sklearn",
     "from_torch",
+    "is_linear_on_data",
     "iter_regions",
     "knots",
     "linear_radius",
     "load",
+    "load_proof",
     "plot",
     "regions",
     "show_config",
+    "test_affine",
     "unpack_patterns",
 ]
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-__all__ = ["exact_patterns"]
+__all__ = ["ExactMaps", "exact_patterns", "integers"]
 
 
 def exact_patterns(net, points):
@@ -30,3 +30,93 @@ def _signs(layers, slopes, point):
         bits += [value > 0 for value, slope in zip(z, layer_slopes) if slope != 1]
         a = [value if value > 0 else slope * value for value, slope in zip(z, layer_slopes)]
     return bits
+
+
+class ExactMaps:
+    """The maps of a network's patterns, in integers.
+
+    With a matrix M and an origin p, maps of u for inputs x = M u + p. All maps have one scale, so they are
+    equal where their integers are.
+
+    >>> import foldline as fl
+    >>> maps = ExactMaps(fl.Network([([[0.5], [-0.5]], None), ([[1.0, -1.0]], [3.0])]))
+    >>> maps.of((True, False)).tolist() == maps.of((False, True)).tolist()
+    True
+    >>> maps.fractions(maps.of((True, False)))
+    [[Fraction(1, 2), Fraction(3, 1)]]
+    """
+
+    def __init__(self, net, placement=None):
+        self._layers, self.scale = [], 1
+        for w, b, slopes in zip(net.weights, net.biases, (*net.slopes, None)):
+            both, own = integers(np.concatenate([w, b[:, None]], axis=1))
+            fold, one = (None, 1) if slopes is None else integers(slopes)
+            self._layers.append((both[:, :-1], both[:, -1], own, fold, one))
+            self.scale *= own * one
+        self._bits_of_layers = [np.flatnonzero(s != 1) for s in net.slopes]
+        self._inputs, self._input_scale = (None, 1) if placement is None else _placed(*placement)
+        self.scale *= self._input_scale
+
+    def of(self, bits):
+        """The map of a pattern, given as bools: integers, (n_out, dimension + 1), the last column b."""
+        rows, constants, *_ = self._layers[-1]
+        end = len(bits)
+        for (w, b, own, slopes, one), units in zip(self._layers[-2::-1], self._bits_of_layers[::-1]):
+            active = np.ones(len(b), bool)
+            active[units] = bits[end - len(units) : end]
+            end -= len(units)
+            rows = rows * np.where(active, one, slopes)
+            constants = constants * (one * own) + rows @ b
+            rows = rows @ w
+        if self._inputs is None:
+            return np.concatenate([rows, constants[:, None]], axis=1)
+        forms = rows @ self._inputs
+        forms[:, -1] += constants * self._input_scale
+        return forms
+
+    def sums(self, index, below=None):
+        """What layer `index` adds up to: its forms in integers, and their scale.
+
+        `below` is what the layer before passes on, likewise; None for the first.
+        """
+        w, b, own, *_ = self._layers[index]
+        if below is None:
+            if self._inputs is None:
+                return np.concatenate([w, b[:, None]], axis=1), own
+            below = self._inputs, self._input_scale
+        activations, scale = below
+        forms = w @ activations
+        forms[:, -1] += b * scale
+        return forms, own * scale
+
+    def passed_on(self, index, sums, active):
+        """The activations of a layer where its units have these signs."""
+        forms, scale = sums
+        *_, slopes, one = self._layers[index]
+        return forms * np.where(active, one, slopes)[:, None], scale * one
+
+    def bends(self, index, units, sizes):
+        """By how much slopes of the sums above change where units of one form h, size h each, change sign."""
+        above, (*_, slopes, one) = self._layers[index + 1][0], self._layers[index]
+        return sum(above[:, j] * (one - slopes[j]) * abs(size) for j, size in zip(units, sizes))
+
+    def fractions(self, forms):
+        """A map in integers as nested lists of Fractions."""
+        return [[Fraction(m, self.scale) for m in row] for row in forms.tolist()]
+
+
+def _placed(matrix, origin):
+    """[M | p] in integers, and their scale; a matrix given as (stop, start) is their difference."""
+    if not isinstance(matrix, tuple):
+        return integers(np.concatenate([matrix, origin[:, None]], axis=1))
+    (stop, start, p), scale = integers(np.stack([*matrix, origin]))
+    return np.stack([stop - start, p], axis=1), scale
+
+
+def integers(values):
+    """(integers, scale) of floats: values are integers / scale, a power of two."""
+    ratios = [value.as_integer_ratio() for value in values.ravel().tolist()]
+    scale = max((denominator for _, denominator in ratios), default=1)
+    integers = np.empty(len(ratios), dtype=object)
+    integers[:] = [n * (scale // denominator) for n, denominator in ratios]
+    return integers.reshape(values.shape), scale

@@ -5,7 +5,7 @@ import numpy as np
 from . import cells
 from .exact_cells import ExactWalk
 
-__all__ = ["group_maps", "maps_of"]
+__all__ = ["group_maps", "maps_of", "told_apart"]
 
 _CHUNK_BYTES = 1 << 24
 
@@ -49,6 +49,15 @@ def maps_of(net, domain, patterns):
     return maps, 2 * n * np.finfo(float).eps / 2 * size + np.finfo(float).tiny * (size > 0)
 
 
+def told_apart(maps, errors):
+    """(order, starts): the maps in an order, and where in it those begin that differ from all before."""
+    direction = np.random.default_rng(0).uniform(0.5, 1, errors.shape)
+    shown = (maps * direction).sum(axis=(1, 2))
+    off = 4 * (errors.sum() + errors.size * np.finfo(float).eps * (abs(maps).max(initial=0)))
+    order = np.argsort(shown)
+    return order, np.append(0, 1 + np.flatnonzero(np.diff(shown[order]) > off))
+
+
 def group_maps(net, domain, patterns, connected):
     """The number of different maps, or of connected sets of cells with one map.
 
@@ -61,11 +70,7 @@ def group_maps(net, domain, patterns, connected):
 
 def _group_maps(net, domain, patterns, connected):
     maps, errors = maps_of(net, domain, patterns)
-    direction = np.random.default_rng(0).uniform(0.5, 1, errors.shape)
-    shown = (maps * direction).sum(axis=(1, 2))
-    off = 4 * (errors.sum() + errors.size * np.finfo(float).eps * (abs(maps).max(initial=0)))
-    order = np.argsort(shown)
-    starts = np.append(0, 1 + np.flatnonzero(np.diff(shown[order]) > off))
+    order, starts = told_apart(maps, errors)
     sizes = np.diff(starts, append=len(order))
     n_alone = int((sizes == 1).sum())
     doubtful = order[np.repeat(sizes > 1, sizes)]

@@ -1,0 +1,233 @@
+"""Is a network affine on a domain? Maps decide, not signs.
+
+Quick proofs come first: no neuron folds, or those that do cancel; then three points on a line that no affine
+map has; then all regions, until two have different maps.
+"""
+
+import math
+import time
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from .affine_regions import by_regions
+from .bends import by_triples, uniform, witness_on
+from .bounds import bounds
+from .counting import check_question
+from .domains import Polytope, Space
+from .questions import Question, rounded
+
+__all__ = ["check_affine"]
+
+_MOST_PRODUCTS = 4_000_000
+
+
+def check_affine(net, domain, outputs=None, tol=0.0, time_limit=None, max_regions=None):
+    """Whether a network is affine on a domain: with a certificate, or with a witness that it is not.
+
+    Parameters
+    ----------
+    net : Network
+    domain : Box, Ball, Polytope, Plane, Segment or Space
+    outputs : int or sequence of int, optional
+        Only these outputs; default all.
+    tol : float, default 0
+        Ask whether there is an affine map from which no output differs by more, anywhere on the domain.
+    time_limit : float, optional
+        Seconds, after which the answer is "undecided".
+    max_regions : int, optional
+        Likewise, after so many regions.
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    ValueError
+        A domain of another dimension, or without interior; outputs that the network does not have; `tol`
+        negative; a limit that is not positive.
+
+    Notes
+    -----
+    A network is affine on a domain where all its regions there have the same map. Different signs prove
+    nothing: neurons can cancel. One hidden layer is decided by its hyperplanes: neurons of one hyperplane
+    cancel where the sum of ``v_j |s_j|`` is 0. With more layers the question is coNP-hard.
+
+    Examples
+    --------
+    >>> import foldline as fl
+    >>> box = fl.Box(-1, 1, n_in=2)
+    >>> first = [[1.0, 2.0], [-2.0, -4.0]]
+    >>> fl.check_affine(fl.Network([(first, None), ([[1.0, 1.0]], None)]), box)
+    Verdict(not_affine: three points on a line that no affine map has)
+    >>> verdict = fl.check_affine(fl.Network([(first, None), ([[2.0, -1.0]], None)]), box)
+    >>> verdict
+    Verdict(affine: neurons that fold cancel)
+    >>> verdict.A, verdict.b, verdict.certificate.verify()
+    (array([[2., 4.]]), array([0.]), True)
+    """
+    start = time.monotonic()
+    check_question(net, domain, max_regions=max_regions, time_limit=time_limit)
+    outputs = _checked_outputs(net, outputs)
+    tol = _checked_tolerance(tol)
+    deadline = math.inf if time_limit is None else start + time_limit
+    question = Question(net, domain, outputs, tol, deadline)
+    verdict = (
+        _by_stability(question)
+        or _by_cancellation(question)
+        or by_triples(question)
+        or by_regions(question, math.inf if max_regions is None else max_regions)
+    )
+    return replace(verdict, seconds=time.monotonic() - start)
+
+
+def _checked_outputs(net, outputs):
+    if outputs is None:
+        return tuple(range(net.n_out))
+    chosen = np.atleast_1d(np.asarray(outputs))
+    if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or not chosen.size:
+        raise TypeError(f"outputs is {outputs!r}; wanted an int or a sequence of ints")
+    if chosen.min() < 0 or chosen.max() >= net.n_out or len(set(chosen.tolist())) < len(chosen):
+        raise ValueError(
+            f"outputs is {outputs!r}; wanted different numbers from 0 to {net.n_out - 1}"
+        )
+    return tuple(chosen.tolist())
+
+
+def _checked_tolerance(tol):
+    if isinstance(tol, bool) or not isinstance(tol, (int, float, np.integer, np.floating)):
+        raise TypeError(f"tol is {tol!r}; wanted a number")
+    if not 0 <= tol < math.inf:
+        raise ValueError(f"tol is {tol!r}; wanted a finite number, at least 0")
+    return float(tol)
+
+
+def _by_stability(question):
+    asked, domain = question.asked, question.domain
+    if isinstance(domain, Space):
+        active = inactive = np.zeros(asked.n_neurons, bool)
+    else:
+        found = bounds(asked, domain)
+        active, inactive = found.active, found.inactive
+    question.stable = active, inactive
+    if (active | inactive).all():
+        forms = question.maps.of(active.tolist())
+        return question.same_map("no neuron folds on the domain", forms, [_marks(active)])
+    return None
+
+
+def _marks(bits):
+    return "".join("1" if bit else "0" for bit in bits)
+
+
+def _by_cancellation(question):
+    """Layer by layer, for as long as the sums are affine on the domain.
+
+    Neurons of one hidden layer that fold and do not cancel are a proof that the network is not affine; a
+    segment across their hyperplane has a witness.
+    """
+    net, maps = question.asked, question.maps
+    n_layers = len(net.slopes)
+    active, inactive = (bits.copy() for bits in question.stable)
+    marks, first, below = [], 0, None
+    for index, slopes in enumerate(net.slopes):
+        products = net.weights[index].size * (question.n_coordinates + 1)
+        if question.late() or (index or question.placement) and products > _MOST_PRODUCTS:
+            return None
+        sums = maps.sums(index, below)
+        units = np.flatnonzero(slopes != 1)
+        bits = slice(first, first + len(units))
+        first += len(units)
+        _add_signs(question, sums[0][units], active[bits], inactive[bits])
+        signs = np.ones(len(slopes), bool)
+        signs[units] = active[bits]
+        is_open = ~(active[bits] | inactive[bits])
+        layer_marks = np.where(is_open, "*", np.where(active[bits], "1", "0"))
+        for form, group, sizes in _same_folds(sums[0], units[is_open]):
+            if maps.bends(index, group, sizes).any():
+                return _witness_across(question, form) if n_layers == 1 else None
+            signs[group] = [size > 0 for size in sizes]
+        marks += layer_marks.tolist()
+        below = maps.passed_on(index, sums, signs)
+    forms, _ = maps.sums(n_layers, below)
+    return question.same_map("neurons that fold cancel", forms, ["".join(marks)])
+
+
+def _add_signs(question, forms, active, inactive):
+    """Mark the neurons whose forms have one sign on the domain."""
+    fixed = ~(forms[:, :-1] != 0).any(axis=1)
+    active |= fixed & (forms[:, -1] > 0).astype(bool)
+    inactive |= fixed & (forms[:, -1] <= 0).astype(bool)
+    box = question.box()
+    if box is not None:
+        low, high, scale = box
+        up, down = np.maximum(forms[:, :-1], 0), np.minimum(forms[:, :-1], 0)
+        constants = forms[:, -1] * scale
+        # on the open domain: a form that is not constant is 0 at most on its boundary
+        active |= ~fixed & (up @ low + down @ high + constants >= 0).astype(bool)
+        inactive |= (up @ high + down @ low + constants <= 0).astype(bool)
+
+
+def _same_folds(forms, units):
+    """(form h, units, sizes): units whose forms are size h."""
+    groups = {}
+    for j in units.tolist():
+        row = forms[j].tolist()
+        size = math.gcd(*row) * (1 if next(m for m in row if m) > 0 else -1)
+        groups.setdefault(tuple(m // size for m in row), []).append((j, size))
+    return [(form, *map(list, zip(*group))) for form, group in groups.items()]
+
+
+def _witness_across(question, form):
+    """A witness on a segment from one side of a hyperplane, that cuts the domain, to the other."""
+    rng = np.random.default_rng(0)
+    ends = _farthest(question, form)
+    for _ in range(8 if ends else 0):
+        if question.late():
+            break
+        x, y = (_off_corner(question, form, end, rng) for end in ends)
+        witness = witness_on(question, x, y)
+        if witness is not None:
+            return question.not_affine(witness)
+    return None
+
+
+def _farthest(question, form):
+    """Points on both sides of a form's hyperplane, farthest from it on a box; None for a polytope."""
+    box = question.box()
+    if box is not None:
+        low, high, scale = box
+        corners = [[h if m > 0 else a for m, a, h in zip(form, low, high)]]
+        corners += [[a if m > 0 else h for m, a, h in zip(form, low, high)]]
+        return [tuple(Fraction(x, scale) for x in corner) for corner in corners]
+    if isinstance(question.domain, Polytope):
+        return None
+    square = sum(m * m for m in form[:-1])
+    # scaled to a step of about 1, away from the foot of the origin on the hyperplane
+    step = Fraction(1 << max(square.bit_length() // 2, 0), square)
+    return [
+        tuple(_dyadic(-Fraction(form[-1] * m, square) + sign * step * m) for m in form[:-1])
+        for sign in (1, -1)
+    ]
+
+
+def _dyadic(ratio):
+    return Fraction(rounded(ratio))
+
+
+def _off_corner(question, form, end, rng):
+    """A point near an end, inside the domain, on the same side."""
+    target = [Fraction(x) for x in uniform(question, 1, rng)[0].tolist()]
+    side = _value(form, end) > 0
+    share = Fraction(1, 4)
+    while True:
+        point = tuple(x + share * (t - x) for x, t in zip(end, target))
+        if _value(form, point) and (_value(form, point) > 0) == side:
+            return point
+        share /= 4
+
+
+def _value(form, point):
+    return sum((m * x for m, x in zip(form, point)), form[-1])
