@@ -445,7 +445,7 @@ def document_of_limit(capsys, *arguments):
 
 
 def test_slice_without_matplotlib_says_what_to_install_before_it_counts(capsys, model, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     monkeypatch.setattr(fl, "count_regions", None)
     said = error(capsys, "slice", model, "--axes", "0,1", "--picture", "slice.png")
     assert 'pip install "foldline[plot]"' in said

@@ -77,6 +77,8 @@ def _demo(args):
 
     with _Progress("evaluating") as progress:
         facts = demo.facts(progress=progress)
+        if not args.no_picture:
+            facts["picture"] = demo.save_picture()
     return facts, demo.text(facts), DONE
 
 
@@ -741,7 +743,8 @@ def _parser():
         add("--no-certify", action="store_true", help="count faster, without proof")
         add_limits(sub)
 
-    command("demo", _demo, "two neurons by hand, and a real network on a million points")
+    sub = command("demo", _demo, "two neurons by hand, and a real network on a million points")
+    sub.add_argument("--no-picture", action="store_true", help="write no file")
     model_command("info", _info, "what a model is: shape, folds, parameters, digest, import check")
     add_output(points_command("eval", _eval, "outputs of a model, one row a point"))
     sub = points_command(
