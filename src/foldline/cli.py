@@ -253,7 +253,7 @@ def _regions(args):
     }
     lines = [reports.regions_sentence(found)]
     if np.isnan(found.volumes).any():
-        lines.append("In more than six dimensions there are volumes with --engine exact only.")
+        lines.append("Volumes are not known: this engine keeps no vertices. --engine exact has both.")
     else:
         lines.append(f"The smallest has {found.volumes.min() / total:.2g} of the box's volume.")
     if args.save is not None:
@@ -278,7 +278,7 @@ def _slice(args):
             found = fl.regions(net, plane, progress=progress.count, **_limits(args))
             fl.plot.regions(found, ax=ax, color_by=args.color_by, output=args.of_output)
             fl.plot.save(ax, args.picture)
-        text += f"\n{args.picture}: the picture."
+        text += f"\n{args.picture}: {len(found):,} activation regions drawn."
         code = max(code, DONE if found.status == "complete" else LIMIT)
     return facts, text, code
 

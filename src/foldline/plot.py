@@ -42,7 +42,7 @@ def regions(result, ax=None, color_by="region", output=0):
     ImportError
         Without matplotlib.
     ValueError
-        Regions that are not two-dimensional, an unknown `color_by` or output.
+        Regions that are not two-dimensional or have no vertices, an unknown `color_by` or output.
 
     Examples
     --------
@@ -55,6 +55,8 @@ def regions(result, ax=None, color_by="region", output=0):
     if result.domain.dimension != 2:
         dimension = result.domain.dimension
         raise ValueError(f"the regions have {dimension} dimensions; wanted 2 (a Plane is a slice)")
+    if not all(map(len, result.vertices)):
+        raise ValueError("the regions have no vertices: engine 'lp' keeps none; wanted another's")
     if color_by not in _COLORS:
         raise ValueError(f"color_by is {color_by!r}; wanted one of {', '.join(map(repr, _COLORS))}")
     if not 0 <= output < result.net.n_out:
