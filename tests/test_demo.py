@@ -2,13 +2,14 @@
 
 import json
 import os
+import sys
 
 import numpy as np
 import pytest
 
 import foldline as fl
 from foldline import bench, cli, demo
-from foldline.demo import diabetes, two_neurons
+from foldline.demo import diabetes, plane, prose, two_neurons
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +99,61 @@ def test_counts_of_the_real_network_are_those_of_its_patterns(facts):
     assert facts["diabetes"]["distinct_patterns_at_least"] == distinct
 
 
+def test_the_slice_shows_two_measurements_of_the_average_patient_in_their_ranges(facts):
+    net, metadata = diabetes.load()
+    names, slice = list(metadata["features"]), plane._plane(metadata)
+    bmi, bp = names.index("bmi"), names.index("bp")
+    corners = np.array([slice.origin + s * slice.u + t * slice.v for s in (-1, 1) for t in (-1, 1)])
+    expected = np.tile(metadata["mean"], (4, 1))
+    expected[:, bmi] = np.repeat([metadata[end][bmi] for end in ("low", "high")], 2)
+    expected[:, bp] = np.tile([metadata[end][bp] for end in ("low", "high")], 2)
+    np.testing.assert_allclose(corners, expected)
+    assert [metadata["features"][name] for name in plane.AXES] == list(plane.AXES.values())
+    said = facts["diabetes"]["plane"]
+    assert said["certified"] == "exact"
+    assert said["regions"] == fl.count_regions(net, slice, engine="exact").count > 100
+    assert f"exactly {said['regions']} regions. That is proved" in " ".join(demo.text(facts).split())
+
+
+def test_the_picture_is_saved_and_only_ours_is_replaced(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert demo.save_picture().endswith("in foldline-demo.png in this directory.")
+        assert (tmp_path / plane.PICTURE).read_bytes().startswith(b"\x89PNG")
+    (tmp_path / plane.PICTURE).write_text("somebody's")
+    assert "is not this demo's" in demo.save_picture()
+    assert (tmp_path / plane.PICTURE).read_text() == "somebody's"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_picture_that_cannot_be_made_is_one_line(tmp_path, monkeypatch):
+    assert "cannot be written here (No such file or directory)" in demo.save_picture(tmp_path / "nowhere")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    said = demo.save_picture(tmp_path)
+    assert said == 'No picture: pictures need matplotlib: pip install "foldline[plot]".'
+    assert len(prose.paragraph(said).splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_axes_of_the_picture_are_in_the_units_of_the_measurements():
+    plot = pytest.importorskip("matplotlib") and fl.plot
+    net, metadata = diabetes.load()
+    ax = plot.new_axes()
+    plane._draw(ax, net, metadata)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == tuple(plane.AXES.values())
+    names = list(metadata["features"])
+    for axis, name in ((ax.xaxis, "bmi"), (ax.yaxis, "bp")):
+        low, high = (metadata[end][names.index(name)] for end in ("low", "high"))
+        for at, label in zip(axis.get_ticklocs(), axis.get_ticklabels()):
+            assert float(label.get_text()) == pytest.approx(low + (at + 1) / 2 * (high - low))
+            assert -1 <= at <= 1
+
+
 def test_the_page_is_short_narrow_and_plain(facts):
-    page = demo.text(facts)
+    page = demo.text(facts | {"picture": f"It is drawn, with all its folds, in {plane.PICTURE} here."})
+    assert page.startswith(demo.text(facts))
+    assert page.splitlines()[-1] == "   It is drawn, with all its folds, in foldline-demo.png here."
     lines = page.splitlines()
     assert len(lines) <= 50
     assert max(map(len, lines)) <= 80
@@ -113,14 +167,21 @@ def test_the_page_can_be_made_from_the_json_document(facts):
     assert demo.text(json.loads(json.dumps(cli._plain(facts), allow_nan=False))) == demo.text(facts)
 
 
-def test_the_command_prints_the_same_facts(capsys, facts, monkeypatch):
+def test_the_command_prints_the_same_facts_and_saves_a_picture(capsys, facts, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     for name, value in bench.ONE_THREAD.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(demo, "facts", lambda progress: facts)
-    assert cli.main(["demo", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["two_neurons"] == facts["two_neurons"]
-    assert cli.main(["demo"]) == 0
+    monkeypatch.setattr(demo, "facts", lambda progress: dict(facts))
+    assert cli.main(["demo", "--json", "--no-picture"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["two_neurons"] == facts["two_neurons"] and said["picture"] is None
+    assert cli.main(["demo", "--no-picture"]) == 0
     assert capsys.readouterr().out == demo.text(facts) + "\n"
+    assert not list(tmp_path.iterdir())
+    pytest.importorskip("matplotlib")
+    assert cli.main(["demo"]) == 0
+    assert plane.PICTURE in capsys.readouterr().out.splitlines()[-1]
+    assert [path.name for path in tmp_path.iterdir()] == [plane.PICTURE]
 
 
 def test_training_writes_a_network_and_metadata_like_those_that_ship(tmp_path, capsys):

@@ -184,6 +184,10 @@ def test_what_cannot_be_drawn_is_refused(found):
     solid = fl.regions(integer_network(0, (3, 2, 1)), fl.Box(-1, 1, n_in=3))
     with pytest.raises(ValueError, match="3 dimensions"):
         fl.plot.regions(solid)
+    with pytest.raises(ValueError, match="no vertices"):
+        layers, slopes = networks.random_network(0, (2, 3, 1))
+        net = fl.Network(layers, activation=slopes)
+        fl.plot.regions(fl.regions(net, found.domain, engine="lp"))
     with pytest.raises(ValueError, match="color_by is 'size'"):
         fl.plot.regions(found, color_by="size")
     with pytest.raises(ValueError, match="output is 1"):

@@ -77,6 +77,8 @@ def _demo(args):
 
     with _Progress("evaluating") as progress:
         facts = demo.facts(progress=progress)
+        if not args.no_picture:
+            facts["picture"] = demo.save_picture()
     return facts, demo.text(facts), DONE
 
 
@@ -251,7 +253,7 @@ def _regions(args):
     }
     lines = [reports.regions_sentence(found)]
     if np.isnan(found.volumes).any():
-        lines.append("In more than six dimensions there are volumes with --engine exact only.")
+        lines.append("Volumes are not known: this engine keeps no vertices. --engine exact has both.")
     else:
         lines.append(f"The smallest has {found.volumes.min() / total:.2g} of the box's volume.")
     if args.save is not None:
@@ -276,7 +278,7 @@ def _slice(args):
             found = fl.regions(net, plane, progress=progress.count, **_limits(args))
             fl.plot.regions(found, ax=ax, color_by=args.color_by, output=args.of_output)
             fl.plot.save(ax, args.picture)
-        text += f"\n{args.picture}: the picture."
+        text += f"\n{args.picture}: {len(found):,} activation regions drawn."
         code = max(code, DONE if found.status == "complete" else LIMIT)
     return facts, text, code
 
@@ -712,7 +714,8 @@ def _parser():
         add("--no-certify", action="store_true", help="count faster, without proof")
         add_limits(sub)
 
-    command("demo", _demo, "two neurons by hand, and a real network on a million points")
+    sub = command("demo", _demo, "two neurons by hand, and a real network on a million points")
+    sub.add_argument("--no-picture", action="store_true", help="write no file")
     model_command("info", _info, "what a model is: shape, folds, parameters, digest, import check")
     add_output(points_command("eval", _eval, "outputs of a model, one row a point"))
     sub = points_command(

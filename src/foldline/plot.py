@@ -1,5 +1,6 @@
 """Pictures of regions and knots, with matplotlib (``pip install foldline[plot]``)."""
 
+import importlib
 import os
 
 import numpy as np
@@ -41,7 +42,7 @@ def regions(result, ax=None, color_by="region", output=0):
     ImportError
         Without matplotlib.
     ValueError
-        Regions that are not two-dimensional, an unknown `color_by` or output.
+        Regions that are not two-dimensional or have no vertices, an unknown `color_by` or output.
 
     Examples
     --------
@@ -51,18 +52,19 @@ def regions(result, ax=None, color_by="region", output=0):
     >>> ax.get_title()
     '4 regions, proved'
     """
-    plt = _pyplot()
-    from matplotlib.collections import PolyCollection
-    from matplotlib.patches import PathPatch
-
     if result.domain.dimension != 2:
         dimension = result.domain.dimension
         raise ValueError(f"the regions have {dimension} dimensions; wanted 2 (a Plane is a slice)")
+    if not all(map(len, result.vertices)):
+        raise ValueError("the regions have no vertices: engine 'lp' keeps none; wanted another's")
     if color_by not in _COLORS:
         raise ValueError(f"color_by is {color_by!r}; wanted one of {', '.join(map(repr, _COLORS))}")
     if not 0 <= output < result.net.n_out:
         raise ValueError(f"output is {output}; this network has {result.net.n_out}")
-    ax = plt.subplots(figsize=_SIZE, layout="compressed")[1] if ax is None else ax
+    ax = _shown_axes() if ax is None else ax
+    from matplotlib.collections import PolyCollection
+    from matplotlib.patches import PathPatch
+
     corners = np.concatenate(result.vertices)
     (left, bottom), (right, top) = corners.min(axis=0), corners.max(axis=0)
     ax.set(xlim=(left, right), ylim=(bottom, top))
@@ -83,7 +85,7 @@ def regions(result, ax=None, color_by="region", output=0):
     if color_by == "layer":
         _draw_folds_by_layer(ax, result, 3 * width)
     else:
-        ax.add_collection(_lines(_common_edges(result), colors="0.2", linewidths=width))
+        ax.add_collection(_lines(_common_edges(result), colors="0.1", linewidths=width))
     ax.set_aspect("equal", adjustable="box")
     ax.set(**dict(zip(("xlabel", "ylabel"), _names_of_axes(result.domain))))
     count = _counted(len(result), "region")
@@ -114,7 +116,6 @@ def knots(net, start, stop, ax=None, output=0):
     """
     from .knots import knots as find_knots
 
-    plt = _pyplot()
     if not 0 <= output < net.n_out:
         raise ValueError(f"output is {output}; this network has {net.n_out}")
     start, stop = np.asarray(start, float), np.asarray(stop, float)
@@ -122,7 +123,7 @@ def knots(net, start, stop, ax=None, output=0):
     t = np.unique(found.t[found.is_knot])
     ends = np.concatenate([[0.0], t, [1.0]])
     values = net.astype(np.float64)(start + ends[:, None] * (stop - start))[:, output]
-    ax = plt.subplots(figsize=_SIZE, layout="compressed")[1] if ax is None else ax
+    ax = _shown_axes() if ax is None else ax
     ax.plot(ends, values, linewidth=1.2, color="#4477AA")
     size = float(np.clip(120 / (len(t) + 1), 1.5, 5))
     ax.plot(t, values[1:-1], "o", markersize=size, color="#EE6677", label="knot: the slope changes")
@@ -139,10 +140,7 @@ def knots(net, start, stop, ax=None, output=0):
 
 def new_axes():
     """Axes of a figure of their own that no window shows: to draw on, and to `save`."""
-    _pyplot()
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=_SIZE, layout="compressed").subplots()
+    return _imported("matplotlib.figure").Figure(figsize=_SIZE, layout="compressed").subplots()
 
 
 def save(ax, path, **metadata):
@@ -160,12 +158,15 @@ def check_name(path):
     return kind
 
 
-def _pyplot():
+def _shown_axes():
+    return _imported("matplotlib.pyplot").subplots(figsize=_SIZE, layout="compressed")[1]
+
+
+def _imported(name):
     try:
-        import matplotlib.pyplot as plt
+        return importlib.import_module(name)
     except ImportError:
         raise ImportError('pictures need matplotlib: pip install "foldline[plot]"') from None
-    return plt
 
 
 def _counted(n, noun):
@@ -206,9 +207,17 @@ def _draw_output(ax, result, output):
         points = points @ placement[0].T + placement[1]
     values = result.net(points.astype(result.net.dtype))[:, output].reshape(_PIXELS, _PIXELS)
     extent = (low[0], high[0], low[1], high[1])
-    image = ax.imshow(values, extent=extent, origin="lower", aspect="equal", cmap="viridis", zorder=1)
+    image = ax.imshow(values, extent=extent, origin="lower", cmap=_viridis_without_its_darkest(), zorder=1)
     image.set_clip_path(_outlines(result), ax.transData)
     ax.figure.colorbar(image, ax=ax, label=f"output {output}")
+
+
+def _viridis_without_its_darkest():
+    """Dark folds are seen on all of it."""
+    import matplotlib
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0.2, 1, 256)))
 
 
 def _outlines(result):

@@ -6,7 +6,7 @@ from .bench import short, table
 
 __all__ = ["count_sentences", "formula", "region_table", "regions_sentence"]
 
-_MOST_TERMS = 5
+_MOST_TERMS = 4
 
 
 def count_sentences(found):
@@ -50,12 +50,12 @@ def regions_sentence(found):
 
 
 def region_table(found, rows, total, output):
-    """Some rows: the map on each, to three digits, and its share of the volume `total`."""
+    """Some rows: the map on each, to three digits, and the share of the volume `total` it holds on."""
     shares = ["" if np.isnan(v) else f"{v / total:.3%}" for v in found.volumes[rows]]
     lines = [
         [formula(found.A[i, output], found.b[i, output]), share, str(i)] for i, share in zip(rows, shares)
     ]
-    return table([f"y{output if found.net.n_out > 1 else ''} is about", "of the volume", "region"], lines)
+    return table([f"y{output if found.net.n_out > 1 else ''} is about", "share", "region"], lines)
 
 
 def formula(slope, offset):
