@@ -6,6 +6,8 @@ from .counting import RegionCount, count_regions
 from .domains import Ball, Box, Plane, Polytope, Segment, Space
 from .errors import FormatError, UnsupportedModelError
 from .evaluation import linear_radius, unpack_patterns
+from .explain import explain
+from .explanation import Explanation
 from .formats import from_onnx, from_sklearn, from_torch, load
 from .knots import Knots, breakpoints, knots
 from .network import Network
@@ -17,6 +19,7 @@ __all__ = [
     "Ball",
     "Bounds",
     "Box",
+    "Explanation",
     "FormatError",
     "Knots",
     "Network",
@@ -33,6 +36,7 @@ __all__ = [
     "breakpoints",
     "count_patterns",
     "count_regions",
+    "explain",
     "from_onnx",
     "from_sklearn",
     "from_torch",
