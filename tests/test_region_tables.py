@@ -135,7 +135,7 @@ def test_in_general_position_floats_are_enough_and_agree_with_integers(name, mon
     with monkeypatch.context() as patch:
         patch.setattr(facets, "_facets", lambda *_: None)
         exact = facets.half_spaces(regions_of(name))
-    monkeypatch.setattr(facets._ExactFacets, "of_region", None)
+    monkeypatch.setattr(facets, "exact_facets", None)
     found = facets.half_spaces(regions_of(name))
     assert list(map(list, found.neurons)) == list(map(list, exact.neurons))
     np.testing.assert_array_equal(found.starts, exact.starts)

@@ -8,6 +8,8 @@ from .counting import RegionCount, count_regions
 from .domains import Ball, Box, Plane, Polytope, Segment, Space
 from .errors import FormatError, UnsupportedModelError
 from .evaluation import linear_radius, unpack_patterns
+from .explain import explain
+from .explanation import Explanation
 from .formats import from_onnx, from_sklearn, from_torch, load
 from .knots import Knots, breakpoints, knots
 from .linear_data import DataLinearity, is_linear_on_data
@@ -25,6 +27,7 @@ __all__ = [
     "Box",
     "Certificate",
     "DataLinearity",
+    "Explanation",
     "FormatError",
     "Knots",
     "Network",
@@ -44,6 +47,7 @@ __all__ = [
     "check_affine",
     "count_patterns",
     "count_regions",
+    "explain",
     "from_onnx",
     "from_sklearn",
     "from_torch",

@@ -383,6 +383,46 @@ def _slope(values):
     return ", ".join(f"{value:.6g}" for value in values)
 
 
+def _explain(args):
+    net = fl.load(args.model, drop_final=args.drop_final)
+    names = args.names.split(",") if args.names else [f"x{k + 1}" for k in range(net.n_in)]
+    with _Progress("looking"):
+        limits = {"max_regions": args.max_regions, "time_limit": args.time_limit}
+        domain = _explained_domain(args, net, names)
+        found = fl.explain(net, domain, names, most=args.most, digits=args.digits, **limits)
+    written = {"text": str, "markdown": fl.Explanation.to_markdown, "latex": fl.Explanation.to_latex}
+    code = LIMIT if found.n_pieces is None else DONE
+    return {"model": args.model, **found.to_dict()}, written[args.format](found), code
+
+
+def _explained_domain(args, net, names):
+    """The box, all of space, or the slice of the box through a point along one or two inputs."""
+    if args.space:
+        if args.vary or args.at:
+            raise ValueError("--space is all of space; it takes no --vary and no --at")
+        return fl.Space(net.n_in)
+    box = fl.Box(*(value[0] if len(value) == 1 else value for value in (args.low, args.high)), n_in=net.n_in)
+    if not args.vary:
+        if args.at:
+            raise ValueError("--at holds the inputs that do not vary; wanted --vary as well")
+        return box
+    varied = args.vary.split(",")
+    unknown = [name for name in varied if name not in names]
+    if unknown or not 1 <= len(set(varied)) == len(varied) <= 2:
+        raise ValueError(f"--vary is {args.vary}; wanted one or two different ones of {','.join(names)}")
+    middle = np.array(args.at) if args.at else (box.low + box.high) / 2
+    if middle.shape != (net.n_in,):
+        raise ValueError(f"--at has {len(middle)} values; wanted {net.n_in}")
+    axes = [names.index(name) for name in varied]
+    if len(axes) == 1:
+        ends = np.array([middle, middle])
+        ends[:, axes[0]] = box.low[axes[0]], box.high[axes[0]]
+        return fl.Segment(*ends)
+    middle[axes] = (box.low[axes] + box.high[axes]) / 2
+    halves = np.diag((box.high - box.low) / 2)
+    return fl.Plane(middle, *halves[axes])
+
+
 def _bench(args):
     net = fl.load(args.model, drop_final=args.drop_final)
     n_points = args.points or bench.default_n_points(net)
@@ -704,14 +744,18 @@ def _parser():
 
     def add_limits(sub):
         add = sub.add_argument
-        add("--engine", choices=("auto", *ENGINES), help="how cells are kept (auto: by the dimension)")
         add("--max-regions", metavar="N", type=_positive, help="stop after N activation regions")
         add("--time-limit", metavar="SECONDS", type=_duration, help="stop after this long")
+
+    def add_engine(sub):
+        choices = ("auto", *ENGINES)
+        sub.add_argument("--engine", choices=choices, help="how cells are kept (auto: by the dimension)")
 
     def add_count(sub):
         add = sub.add_argument
         add("--kind", choices=("activation", "linear", "affine"), help="of regions (activation)")
         add("--no-certify", action="store_true", help="count faster, without proof")
+        add_engine(sub)
         add_limits(sub)
 
     sub = command("demo", _demo, "two neurons by hand, and a real network on a million points")
@@ -731,6 +775,7 @@ def _parser():
     add_count(sub)
     sub = model_command("regions", _regions, "the regions of a box: how many, the largest, the map on each")
     add_box(sub)
+    add_engine(sub)
     add_limits(sub)
     add = sub.add_argument
     add("--largest", metavar="N", type=_whole_number, default=10, help="rows of the table (10)")
@@ -758,6 +803,17 @@ def _parser():
     add("--start", metavar="POINT", type=_finite_numbers, required=True, help=ends)
     add("--stop", metavar="POINT", type=_finite_numbers, required=True, help="likewise")
     add("--extend", action="store_true", help="all of the line through both, in rationals")
+    sub = model_command("explain", _explain, "the pieces of a model as formulas, and where each holds")
+    add = sub.add_argument
+    add("--names", metavar="A,B,...", help="of the inputs, with commas (x1,x2,...)")
+    add_box(sub)
+    add("--space", action="store_true", help="all of space instead of the box, for networks without biases")
+    add("--vary", metavar="A,B", help="one or two inputs that vary; the others are held")
+    add("--at", metavar="POINT", type=_finite_numbers, help="where they are held (the middle of the box)")
+    add("--most", metavar="N", type=_positive, default=10, help="pieces listed, the largest (10)")
+    add("--digits", metavar="N", type=_positive, default=3, help="of numbers that have to be rounded (3)")
+    add_limits(sub)
+    add("--format", choices=("text", "markdown", "latex"), default="text", help="to print (text)")
     sub = model_command(
         "bench", _bench, "foldline beside NumPy, torch and onnxruntime on your model"
     )

@@ -12,7 +12,7 @@ import numpy as np
 from . import cells
 from .evaluation import unpack_patterns
 
-__all__ = ["HalfSpaces", "half_spaces"]
+__all__ = ["HalfSpaces", "exact_facets", "half_spaces"]
 
 _UNIT = 2.0**-53
 _BLOCK_BYTES = 2**26
@@ -47,14 +47,15 @@ def half_spaces(regions):
     """The `HalfSpaces` of some `Regions`."""
     net, domain = regions.net, regions.domain
     bits = unpack_patterns(regions.patterns, net.n_neurons)
-    forms, faces, exact = _Forms(net, domain), _faces(domain), _ExactFacets(net, domain)
+    forms, faces, chain = _Forms(net, domain), _faces(domain), None
     starts, rows, neurons, on_boundary = [0], [], [], []
     for region, (values, magnitudes) in enumerate(forms.of_regions(bits)):
         values = np.concatenate([np.where(bits[region], -1.0, 1.0)[:, None] * values, faces])
         magnitudes = np.concatenate([magnitudes, np.abs(faces)])
         facets = _facets(values, forms.gamma * magnitudes, regions.vertices[region], domain.dimension)
         if facets is None:
-            facets, values = exact.of_region(bits[region])
+            chain = chain or cells.ExactChain(net, domain)
+            facets, values = exact_facets(chain, domain, bits[region])
         for members in facets:
             row = values[members[0]]
             rows.append(row / np.linalg.norm(row[:-1]))
@@ -140,32 +141,27 @@ class _Forms:
         return np.concatenate(found, axis=1)
 
 
-class _ExactFacets:
-    """The same in integers: a region is cut out of the domain again by the signs of its pattern."""
+def exact_facets(chain, domain, bits):
+    """The same in integers: a region is cut out of the domain again by the signs of its bits.
 
-    def __init__(self, net, domain):
-        self._net, self._domain = net, domain
-        self._chain = None
-
-    def of_region(self, bits):
-        """The forms that make each facet, as `_facets` has them, and all forms, rounded to floats."""
-        if self._chain is None:
-            self._chain = cells.ExactChain(self._net, self._domain)
-        chain, d = self._chain, self._domain.dimension
-        cell, below, rows, n_done = chain.root, chain.inputs, [], 0
-        for layer in range(len(chain.layers) - 1):
-            forms, folds = chain.forms(layer, below), chain.folds(layer)
-            active = np.ones(len(forms), bool)
-            active[folds] = bits[n_done : n_done + len(folds)]
-            n_done += len(folds)
-            for j in folds:
-                rows.append(-forms[j] if active[j] else forms[j])
-                cell = cells.inside(cell, rows[-1], d)
-            below = chain.activations(layer, forms, active)
-        rows += cells.integer_forms(_faces(self._domain))
-        rows = np.array(rows, dtype=object).reshape(len(rows), d + 1)
-        on = (rows @ np.array(cell.vertices, dtype=object).T == 0).astype(bool)
-        return _maximal(on, d), np.array([_rounded(row) for row in rows])
+    Returns the forms that make each facet, as `_facets` has them, faces of the domain last, and all forms,
+    rounded to floats.
+    """
+    d = chain.dimension
+    cell, below, rows, n_done = chain.root, chain.inputs, [], 0
+    for layer in range(len(chain.layers) - 1):
+        forms, folds = chain.forms(layer, below), chain.folds(layer)
+        active = np.ones(len(forms), bool)
+        active[folds] = bits[n_done : n_done + len(folds)]
+        n_done += len(folds)
+        for j in folds:
+            rows.append(-forms[j] if active[j] else forms[j])
+            cell = cells.inside(cell, rows[-1], d)
+        below = chain.activations(layer, forms, active)
+    rows += cells.integer_forms(_faces(domain))
+    rows = np.array(rows, dtype=object).reshape(len(rows), d + 1)
+    on = (rows @ np.array(cell.vertices, dtype=object).T == 0).astype(bool)
+    return _maximal(on, d), np.array([_rounded(row) for row in rows])
 
 
 def _rounded(row):

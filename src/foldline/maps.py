@@ -5,7 +5,7 @@ import numpy as np
 from . import cells
 from .exact_cells import ExactWalk
 
-__all__ = ["group_maps", "maps_of", "told_apart"]
+__all__ = ["group_maps", "map_errors", "maps_of", "told_apart"]
 
 _CHUNK_BYTES = 1 << 24
 
@@ -39,6 +39,12 @@ def maps_of(net, domain, patterns):
         rows = maps[start : start + step]
         rows[:] = a @ placed
         rows[:, :, d] += b
+    return maps, map_errors(net, domain)
+
+
+def map_errors(net, domain):
+    """What the maps that `maps_of` gives are off by at most, shape (n_out, dimension + 1)."""
+    net, d, placed = net.astype(np.float64), domain.dimension, _placement(net, domain)
     size, offset = abs(net.weights[0]) @ abs(placed), abs(net.biases[0])
     for w, bias, slopes in zip(net.weights[1:], net.biases[1:], net.slopes):
         w = abs(w) * np.maximum(1, abs(slopes))
@@ -46,7 +52,7 @@ def maps_of(net, domain, patterns):
     size[:, d] += offset
     n = net.n_in + sum(w.shape[1] + 3 for w in net.weights) + 8
     # twice: the sizes are rounded themselves, and so is what a segment's ends differ by
-    return maps, 2 * n * np.finfo(float).eps / 2 * size + np.finfo(float).tiny * (size > 0)
+    return 2 * n * np.finfo(float).eps / 2 * size + np.finfo(float).tiny * (size > 0)
 
 
 def told_apart(maps, errors):

@@ -1,0 +1,178 @@
+"""A network written out as the formulas it consists of."""
+
+import math
+
+import numpy as np
+
+from . import cells
+from .counting import check_question
+from .domains import Box, Space
+from .explanation import Explanation, HalfSpace, Piece
+from .frames import Frame
+from .linear_pieces import Describer, linear_regions
+from .regions import regions
+
+__all__ = ["explain"]
+
+# Nobody reads more: then the largest are found by sampling.
+_MOST_REGIONS = 20_000
+_MOST_DIMENSIONS_OF_VOLUMES = 6
+_N_SAMPLES = 1 << 18
+
+
+def explain(net, domain, names=None, *, most=10, digits=3, max_regions=None, time_limit=None):
+    """Write a network out as the formulas it consists of.
+
+    Parameters
+    ----------
+    net : Network
+    domain : Box, Ball, Polytope, Plane, Segment or Space
+        On a slice along the axes formulas are in the inputs that vary, on any other in its own coordinates,
+        s and t. On Space only networks without biases in their hidden layers are explained: their pieces
+        are cones.
+    names : sequence of str, optional
+        Of the inputs; x1, x2, ... if not given.
+    most : int
+        How many pieces are listed, the largest ones; those of a Segment in the order they lie in.
+    digits : int
+        To which numbers are rounded in the text that need more than 6.
+    max_regions : int, optional
+        Activation regions to find at most, 20,000 if not given.
+    time_limit : float, optional
+        Seconds to look for them.
+
+    Returns
+    -------
+    Explanation
+        Neighbouring activation regions with one map, compared exactly, are one piece. Beyond a limit, and in
+        more than 6 dimensions, the largest activation regions among 262,144 random points are listed
+        instead, with shares that are estimates. Formulas and half-spaces are exact in either case.
+
+    Raises
+    ------
+    ValueError
+        As `regions`; names that are not as many as inputs, or not different; on Space, biases.
+
+    Examples
+    --------
+    >>> import foldline as fl
+    >>> net = fl.Network([([[1.0, 2.0], [3.0, -1.0]], None), ([[2.0, -1.0]], None)])
+    >>> print(fl.explain(net, fl.Space(2)))
+    4 linear pieces on all of space:
+    <BLANKLINE>
+    y = 0            where  x1 + 2 x2 < 0 and 3 x1 - x2 < 0
+    y = -3 x1 + x2   where  x1 + 2 x2 < 0 and 3 x1 - x2 > 0
+    y = 2 x1 + 4 x2  where  x1 + 2 x2 > 0 and 3 x1 - x2 < 0
+    y = -x1 + 5 x2   where  x1 + 2 x2 > 0 and 3 x1 - x2 > 0
+
+    A network that is linear after all:
+
+    >>> net = fl.Network([([[1.0], [-1.0]], None), ([[1.0, -1.0]], None)])
+    >>> print(fl.explain(net, fl.Box(-1, 1, n_in=1), names=["dose"]))
+    One formula on -1 < dose < 1:
+    <BLANKLINE>
+    y = dose  everywhere
+    """
+    check_question(net, domain, max_regions=max_regions, time_limit=time_limit)
+    for name, value in (("most", most), ("digits", digits)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} is {value!r}; wanted an int, at least 1")
+    frame = Frame(domain, _checked_names(names, net.n_in))
+    is_space = isinstance(domain, Space)
+    if is_space:
+        domain = _box_of_cones(net, domain)
+    chain, sample = cells.ExactChain(net, domain), _sample(domain)
+    found = None
+    if domain.dimension <= _MOST_DIMENSIONS_OF_VOLUMES:
+        found = regions(net, domain, max_regions=max_regions or _MOST_REGIONS, time_limit=time_limit)
+    if found is not None and found.status == "complete":
+        patterns, neighbours = found.patterns, found.neighbours
+        groups = linear_regions(found, chain)
+        volumes = np.array([found.volumes[rows].sum() for rows in groups])
+        # By size in six digits, so that rounding does not order what is equally large.
+        order = range(len(groups)) if is_space else np.lexsort([-_six_digits(volumes)])
+        chosen = list(order)[:most]
+        if domain.dimension == 1:  # from left to right
+            chosen.sort(key=lambda i: found.interior_points[groups[i][0], 0])
+        listed = [groups[i] for i in chosen]
+        shares = [math.nan if is_space else volumes[i] / volumes.sum() for i in chosen]
+        n_pieces, n_samples = len(groups), 0
+    else:
+        if is_space:
+            raise ValueError(
+                f"the cones of {net!r} are too many to be listed, and on all of space none is the largest; "
+                "wanted a Box, or a larger max_regions"
+            )
+        patterns, counts = _patterns_by_size(net, domain, sample)
+        neighbours, listed = np.empty((0, 2), np.int64), [np.array([i]) for i in range(len(patterns))][:most]
+        shares = (counts / counts.sum())[:most].tolist()
+        n_pieces, n_samples = None, int(counts.sum())
+    describer = Describer(net, domain, chain, patterns, neighbours)
+    pieces = []
+    for rows, share in zip(listed, shares):
+        parts = describer.parts(rows.tolist())
+        parts = [tuple(HalfSpace(*frame.form(form)) for form in part) for part in parts]
+        maps = []
+        for row in describer.map(rows[0]):
+            coefficients, constant = frame.form(row)
+            maps.append((*coefficients, constant))
+        pieces.append(Piece(tuple(maps), float(share), len(rows), tuple(parts)))
+    points = frame.points(sample[:4096])
+    return Explanation(
+        tuple(pieces), n_pieces, len(patterns), n_samples, frame.names, frame.where(digits), digits, points
+    )
+
+
+def _checked_names(names, n_in):
+    if names is None:
+        return tuple(f"x{k + 1}" for k in range(n_in))
+    if isinstance(names, str):
+        raise TypeError(f"names is {names!r}; wanted a sequence of {n_in} strings")
+    names = tuple(names)
+    if not all(isinstance(name, str) and name.strip() for name in names):
+        raise TypeError(f"names is {names!r}; wanted strings, none of them empty")
+    if len(names) != n_in or len(set(names)) != n_in:
+        raise ValueError(f"names is {names!r}; wanted {n_in} different ones, one for each input")
+    return names
+
+
+def _box_of_cones(net, space):
+    """A box that meets every cone of a network without biases in the way all of space does."""
+    for layer, bias in enumerate(net.biases[:-1]):
+        if bias.any():
+            raise ValueError(
+                f"layer {layer + 1} has biases, so not all pieces are cones, and on all of space none is the "
+                f"largest; wanted a bounded domain, such as fl.Box(-1, 1, n_in={space.n_in})"
+            )
+    return Box(-1, 1, n_in=space.n_in)
+
+
+def _sample(domain):
+    """Random points of the domain, in its own coordinates."""
+    rng = np.random.default_rng(0)
+    bounds = domain._bounds()
+    a, b = domain._half_spaces()
+    if bounds is None:
+        root, _ = cells.root_cell(domain)
+        corners = np.array([[u / v[-1] for u in v[:-1]] for v in root.vertices])
+        bounds = corners.min(axis=0), corners.max(axis=0)
+    points = rng.uniform(*bounds, (_N_SAMPLES, domain.dimension))
+    return points[(points @ a.T < b).all(axis=1)]
+
+
+def _patterns_by_size(net, domain, sample):
+    """The patterns of the points, and how many have each, the most frequent first."""
+    placement, points = domain._placement(), sample
+    if placement is not None:
+        matrix, origin = placement
+        if isinstance(matrix, tuple):
+            matrix = (matrix[0] - matrix[1])[:, None]
+        points = sample @ matrix.T + origin
+    packed = net.patterns(points.astype(net.dtype))
+    patterns, counts = np.unique(packed, axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    return patterns[order], counts[order]
+
+
+def _six_digits(values):
+    return np.array([float(f"{value:.5e}") for value in values])
