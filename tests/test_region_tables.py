@@ -14,7 +14,7 @@ from test_bounds import exact_sums, placed
 from test_regions import integer_network, network
 
 import foldline as fl
-from foldline import cells, facets
+from foldline import cells, facets, inscribed
 from foldline.errors import FormatError
 
 SMALL = [k for k in networks.KNOWN if k.activation <= 16]
@@ -212,6 +212,20 @@ def test_the_inscribed_balls_of_squares_are_known():
     centers, radii = square().inscribed_balls
     np.testing.assert_allclose(abs(centers), 0.5)
     np.testing.assert_allclose(radii, 0.5)
+
+
+@pytest.mark.parametrize("angle", [1.0, 1e-3, 1e-6, 1e-9])
+def test_needles_have_their_inscribed_ball_at_the_thick_end(angle):
+    sine, cosine = np.sin(angle), np.cos(angle)
+    needle = facets.HalfSpaces(
+        np.array([0, 3]),
+        np.array([[-sine, cosine], [-sine, -cosine], [1, 0]]),
+        np.array([0, 0, 1.0]),
+        (np.array([0]), np.array([1]), np.array([])),
+        np.array([False, False, True]),
+    )
+    _, radii = inscribed.inscribed_balls(needle, np.array([[2 / 3, 0]]))
+    assert radii[0] == pytest.approx(sine / (1 + sine), rel=1e-6)
 
 
 # Other libraries

@@ -40,28 +40,43 @@ def _center(G, h, start):
 
     It walks up the projection of the r axis on the constraints that hold with equality, until the
     next one does; where nothing goes up, a constraint with a negative multiplier is let go, the first
-    one (Bland), which does not cycle. Steps that only rounding suggests end it: any point is valid,
-    the radius is measured there.
+    one (Bland), which does not cycle. Any point is valid, with the radius that is measured there: a
+    step that only rounding suggests, and that makes it smaller, is not taken.
     """
     rows = np.concatenate([G, np.ones((len(h), 1))], axis=1)
     up = np.zeros(rows.shape[1])
     up[-1] = 1.0
-    at = np.append(start, (h - G @ start).min())
+    center, radius = start, (h - G @ start).min()
     tight = []
     for _ in range(50 * len(h)):
-        multipliers = np.linalg.lstsq(rows[tight].T, up, rcond=None)[0] if tight else np.empty(0)
-        direction = up - rows[tight].T @ multipliers
-        if direction[-1] < _FLAT:  # |direction|^2
+        direction, multipliers = _projected(up, rows[tight])
+        length = np.linalg.norm(direction)
+        if length < _FLAT:
             released = [j for j, m in zip(tight, multipliers) if m < -_FLAT]
             if not released:
                 break
             tight.remove(min(released))
             continue
+        # Once more, since what is left of a short one is rounding (Kahan's "twice is enough").
+        direction, _ = _projected(direction / length, rows[tight])
         speed = rows @ direction
         speed[tight] = 0
         ahead = np.flatnonzero(speed > _FLAT)
-        steps = (h - rows @ at)[ahead] / speed[ahead]
+        if not len(ahead):
+            break
+        steps = np.maximum(h - G @ center - radius, 0.0)[ahead] / speed[ahead]
         nearest = int(np.argmin(steps))
-        at = at + max(steps[nearest], 0.0) * direction
+        next_center = center + steps[nearest] * direction[:-1]
+        next_radius = (h - G @ next_center).min()
+        if next_radius >= radius:
+            center, radius = next_center, next_radius
         tight.append(int(ahead[nearest]))
-    return at[:-1]
+    return center
+
+
+def _projected(vector, rows):
+    """The vector without its part in the span of the rows, and that part's coefficients."""
+    if not len(rows):
+        return vector, np.empty(0)
+    coefficients = np.linalg.lstsq(rows.T, vector, rcond=None)[0]
+    return vector - rows.T @ coefficients, coefficients
