@@ -47,7 +47,8 @@ class AffineTest:
         low, high = self.interval
         return (
             f"{self.n_violations:,} of {self.n_triples:,} random triples are not on a line. "
-            f"With 95% confidence {low:.3%} to {high:.3%} of all such triples are not: this is a sample, not a proof. "
+            f"With 95% confidence {low:.3%} to {high:.3%} of all such triples are not: "
+            f"this is a sample, not a proof. "
             f"The best affine fit has R^2 = {self.r_squared:.6g}."
         )
 

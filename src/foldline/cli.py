@@ -173,7 +173,7 @@ def _count(args):
 def _count_exactly(args, net):
     if args.points is not None or args.random is not None:
         raise ValueError("--exact counts the regions of the box --low to --high; it takes no points")
-    box = fl.Box(*(value[0] if len(value) == 1 else value for value in (args.low, args.high)), n_in=net.n_in)
+    box = _box(args, net)
     with _Progress("counting") as progress:
         limits = {"max_regions": args.max_regions, "time_limit": args.time_limit}
         found = fl.count_regions(net, box, kind=args.kind, **limits, progress=progress.count)
@@ -192,6 +192,10 @@ def _count_exactly(args, net):
     how = "proved in exact arithmetic" if complete else "a proved lower bound: a limit ended the count"
     text = f"{found.count:,} {found.kind} regions, {how}."
     return facts, text, DONE if complete else LIMIT
+
+
+def _box(args, net):
+    return fl.Box(*(value[0] if len(value) == 1 else value for value in (args.low, args.high)), n_in=net.n_in)
 
 
 def _count_sampled(args, net):
@@ -230,6 +234,81 @@ def _count_sampled(args, net):
             f"Left out: {n_uncertain:,} of the points, too near a fold to be sure of their pattern."
         )
     return facts, "\n".join(text), DONE
+
+
+def _check(args):
+    net = fl.load(args.model, drop_final=args.drop_final)
+    box = _box(args, net)
+    with _Progress("looking for folds"):
+        limits = {"max_regions": args.max_regions, "time_limit": args.time_limit}
+        found = fl.check_affine(net, box, args.outputs, args.tol, **limits)
+    proof = found.certificate or found.witness
+    if args.save and proof:
+        proof.save(args.save)
+    facts = {
+        "model": args.model,
+        "low": box.low,
+        "high": box.high,
+        "status": found.status,
+        "reason": found.reason,
+        "outputs": found.outputs,
+        "tol": found.tol,
+        "A": found.A,
+        "b": found.b,
+        "witness": None,
+        "deviation": found.deviation,
+        "n_regions": found.n_regions,
+        "volume_proved": found.volume_proved,
+        "slope_change": found.slope_change,
+        "seconds": found.seconds,
+        "saved": args.save if proof else None,
+        "digest": net.digest,
+    }
+    if found.witness:
+        names = ("x", "y", "z", "outputs", "neurons")
+        facts["witness"] = {name: getattr(found.witness, name) for name in names}
+        facts["witness"]["gap"] = float(found.witness.gap)
+    text = [_verdict_text(found)]
+    if args.save:
+        text.append(f"The proof is in {args.save}." if proof else "There is no proof to save.")
+    code = {"affine": DONE, "not_affine": NO, "undecided": LIMIT}[found.status]
+    return facts, "\n".join(text), code
+
+
+def _verdict_text(found):
+    if found.status == "affine":
+        within = f" within {found.tol:g}" if found.tol else ""
+        rows = (
+            f"  y{k} = {' + '.join(f'{a:.6g} x{i}' for i, a in enumerate(row) if a) or '0'} + {b:.6g}"
+            for k, row, b in zip(found.outputs, found.A.tolist(), found.b.tolist())
+        )
+        return "\n".join([f"Affine{within}: {found.reason}.", *itertools.islice(rows, 20)])
+    if found.status == "not_affine":
+        w = found.witness
+        points = "\n".join(f"  {name} = {_slope(getattr(w, name))}" for name in "xyz")
+        neurons = f"neuron{'s' * (len(w.neurons) > 1)} {', '.join(map(str, w.neurons))}"
+        return (
+            f"Not affine: {found.reason}.\n{points}\n"
+            f"  f(x) + f(y) - 2 f(z) = {float(w.gap):.6g} in output {w.outputs[0]}; the fold is of {neurons}."
+        )
+    return (
+        f"Undecided: {found.reason}. One map is proved on {found.volume_proved:.3%} of the box; "
+        f"the largest change of slope seen is {found.slope_change:.6g}."
+    )
+
+
+def _verify(args):
+    proof = fl.load_proof(args.proof)
+    net = fl.load(args.model, drop_final=args.drop_final)
+    refusal = proof.refusal(net)
+    claim = "affine" if isinstance(proof, fl.Certificate) else "not affine"
+    facts = {"model": args.model, "proof": args.proof, "claim": claim, "holds": refusal is None}
+    facts |= {"outputs": proof.outputs, "refusal": refusal, "digest": net.digest}
+    if refusal:
+        return facts, f"Refused: {refusal}.", NO
+    within = f", within {float(proof.tol):g}" if proof.tol else ""
+    outputs = f"output{'s' * (len(proof.outputs) > 1)} {', '.join(map(str, proof.outputs))}"
+    return facts, f"Verified in exact arithmetic: {claim}{within}, in {outputs}, on the proof's domain.", DONE
 
 
 def _knots(args):
@@ -544,13 +623,16 @@ def _parser():
 
     def model_command(name, run, help):
         sub = command(name, run, help)
+        add_model(sub)
+        return sub
+
+    def add_model(sub):
         sub.add_argument(
             "model", metavar="MODEL", help="a file that foldline.load reads: .onnx, .npz, .json"
         )
         sub.add_argument(
             "--drop-final", action="store_true", help="leave out a final softmax, sigmoid or argmax"
         )
-        return sub
 
     def points_command(name, run, help):
         sub = model_command(name, run, help)
@@ -606,6 +688,20 @@ def _parser():
         "--unpack", action="store_true", help="one 0 or 1 a neuron instead of packed bytes"
     )
     add_exact(points_command("count", _count, "patterns in a sample or, with --exact, regions of a box"))
+    sub = model_command("check", _check, "whether a model is affine on a box, with a proof")
+    add = sub.add_argument
+    add("--affine", action="store_true", required=True, help="the question")
+    ends = "end of the box, a number or one per input"
+    add("--low", type=_finite_numbers, default=[-1.0], help=f"lower {ends} (-1)")
+    add("--high", type=_finite_numbers, default=[1.0], help=f"upper {ends} (1)")
+    add("--outputs", metavar="K", type=_whole_numbers, help="only these outputs, with commas (all)")
+    add("--tol", type=_tolerance, default=0.0, help="how far from an affine map the outputs may be (0)")
+    add("--max-regions", metavar="N", type=_positive, help="stop after N regions")
+    add("--time-limit", metavar="SECONDS", type=_duration, help="stop after this long")
+    add("--save", metavar="FILE", help="write the certificate, or the witness, as JSON")
+    sub = command("verify", _verify, "check a proof that foldline check saved, in exact arithmetic")
+    sub.add_argument("proof", metavar="PROOF", help="the file")
+    add_model(sub)
     sub = model_command("knots", _knots, "where a segment crosses the folds of a model")
     add = sub.add_argument
     ends = "a number for each input, with commas (--start=-1,2 where it begins with a minus)"
@@ -629,6 +725,10 @@ def _whole_number(text):
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
 
 
+def _whole_numbers(text):
+    return [_whole_number(part) for part in text.split(",")]
+
+
 def _positive(text):
     with contextlib.suppress(ValueError):
         if int(text) > 0:
@@ -641,6 +741,13 @@ def _duration(text):
         if 0 <= float(text) < math.inf:
             return float(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+
+
+def _tolerance(text):
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a tolerance, a number that is at least 0")
 
 
 def _finite_numbers(text):
