@@ -309,6 +309,10 @@ def _check_output(output, net):
         raise ValueError(f"--of-output is {output}; this network has {net.n_out} outputs, from 0")
 
 
+def _box(args, net):
+    return fl.Box(*(value[0] if len(value) == 1 else value for value in (args.low, args.high)), n_in=net.n_in)
+
+
 def _count_sampled(args, net):
     points = _read_points(args, net)
     certain = np.ones(len(points), bool)
@@ -345,6 +349,81 @@ def _count_sampled(args, net):
             f"Left out: {n_uncertain:,} of the points, too near a fold to be sure of their pattern."
         )
     return facts, "\n".join(text), DONE
+
+
+def _check(args):
+    net = fl.load(args.model, drop_final=args.drop_final)
+    box = _box(args, net)
+    with _Progress("looking for folds"):
+        limits = {"max_regions": args.max_regions, "time_limit": args.time_limit}
+        found = fl.check_affine(net, box, args.outputs, args.tol, **limits)
+    proof = found.certificate or found.witness
+    if args.save and proof:
+        proof.save(args.save)
+    facts = {
+        "model": args.model,
+        "low": box.low,
+        "high": box.high,
+        "status": found.status,
+        "reason": found.reason,
+        "outputs": found.outputs,
+        "tol": found.tol,
+        "A": found.A,
+        "b": found.b,
+        "witness": None,
+        "deviation": found.deviation,
+        "n_regions": found.n_regions,
+        "volume_proved": found.volume_proved,
+        "slope_change": found.slope_change,
+        "seconds": found.seconds,
+        "saved": args.save if proof else None,
+        "digest": net.digest,
+    }
+    if found.witness:
+        names = ("x", "y", "z", "outputs", "neurons")
+        facts["witness"] = {name: getattr(found.witness, name) for name in names}
+        facts["witness"]["gap"] = float(found.witness.gap)
+    text = [_verdict_text(found)]
+    if args.save:
+        text.append(f"The proof is in {args.save}." if proof else "There is no proof to save.")
+    code = {"affine": DONE, "not_affine": NO, "undecided": LIMIT}[found.status]
+    return facts, "\n".join(text), code
+
+
+def _verdict_text(found):
+    if found.status == "affine":
+        within = f" within {found.tol:g}" if found.tol else ""
+        rows = (
+            f"  y{k} = {' + '.join(f'{a:.6g} x{i}' for i, a in enumerate(row) if a) or '0'} + {b:.6g}"
+            for k, row, b in zip(found.outputs, found.A.tolist(), found.b.tolist())
+        )
+        return "\n".join([f"Affine{within}: {found.reason}.", *itertools.islice(rows, 20)])
+    if found.status == "not_affine":
+        w = found.witness
+        points = "\n".join(f"  {name} = {_slope(getattr(w, name))}" for name in "xyz")
+        neurons = f"neuron{'s' * (len(w.neurons) > 1)} {', '.join(map(str, w.neurons))}"
+        return (
+            f"Not affine: {found.reason}.\n{points}\n"
+            f"  f(x) + f(y) - 2 f(z) = {float(w.gap):.6g} in output {w.outputs[0]}; the fold is of {neurons}."
+        )
+    return (
+        f"Undecided: {found.reason}. One map is proved on {found.volume_proved:.3%} of the box; "
+        f"the largest change of slope seen is {found.slope_change:.6g}."
+    )
+
+
+def _verify(args):
+    proof = fl.load_proof(args.proof)
+    net = fl.load(args.model, drop_final=args.drop_final)
+    refusal = proof.refusal(net)
+    claim = "affine" if isinstance(proof, fl.Certificate) else "not affine"
+    facts = {"model": args.model, "proof": args.proof, "claim": claim, "holds": refusal is None}
+    facts |= {"outputs": proof.outputs, "refusal": refusal, "digest": net.digest}
+    if refusal:
+        return facts, f"Refused: {refusal}.", NO
+    within = f", within {float(proof.tol):g}" if proof.tol else ""
+    outputs = f"output{'s' * (len(proof.outputs) > 1)} {', '.join(map(str, proof.outputs))}"
+    return facts, f"Verified in exact arithmetic: {claim}{within}, in {outputs}, on the proof's domain.", DONE
 
 
 def _knots(args):
@@ -699,13 +778,16 @@ def _parser():
 
     def model_command(name, run, help):
         sub = command(name, run, help)
+        add_model(sub)
+        return sub
+
+    def add_model(sub):
         sub.add_argument(
             "model", metavar="MODEL", help="a file that foldline.load reads: .onnx, .npz, .json"
         )
         sub.add_argument(
             "--drop-final", action="store_true", help="leave out a final softmax, sigmoid or argmax"
         )
-        return sub
 
     def points_command(name, run, help):
         sub = model_command(name, run, help)
@@ -797,6 +879,17 @@ def _parser():
     add("--of-output", metavar="K", type=_whole_number, default=0, help="of which output (0)")
     add("--workers", type=_positive, default=1, help="threads (1)")
     add_count(sub)
+    sub = model_command("check", _check, "whether a model is affine on a box, with a proof")
+    add = sub.add_argument
+    add("--affine", action="store_true", required=True, help="the question")
+    add_box(sub)
+    add("--outputs", metavar="K", type=_whole_numbers, help="only these outputs, with commas (all)")
+    add("--tol", type=_tolerance, default=0.0, help="how far from an affine map the outputs may be (0)")
+    add_limits(sub)
+    add("--save", metavar="FILE", help="write the certificate, or the witness, as JSON")
+    sub = command("verify", _verify, "check a proof that foldline check saved, in exact arithmetic")
+    sub.add_argument("proof", metavar="PROOF", help="the file")
+    add_model(sub)
     sub = model_command("knots", _knots, "where a segment crosses the folds of a model")
     add = sub.add_argument
     ends = "a number for each input, with commas"
@@ -836,6 +929,10 @@ def _whole_number(text):
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
 
 
+def _whole_numbers(text):
+    return [_whole_number(part) for part in text.split(",")]
+
+
 def _positive(text):
     with contextlib.suppress(ValueError):
         if int(text) > 0:
@@ -848,6 +945,13 @@ def _duration(text):
         if 0 <= float(text) < math.inf:
             return float(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+
+
+def _tolerance(text):
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a tolerance, a number that is at least 0")
 
 
 def _finite_numbers(text):

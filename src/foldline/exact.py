@@ -57,14 +57,21 @@ class ExactMaps:
         self._inputs, self._input_scale = (None, 1) if placement is None else _placed(*placement)
         self.scale *= self._input_scale
 
-    def of(self, bits):
-        """The map of a pattern, given as bools: integers, (n_out, dimension + 1), the last column b."""
-        rows, constants, *_ = self._layers[-1]
-        end = len(bits)
-        for (w, b, own, slopes, one), units in zip(self._layers[-2::-1], self._bits_of_layers[::-1]):
+    def of(self, bits, index=-1, units=slice(None)):
+        """The map of a pattern, given as bools: integers, (n, dimension + 1), the last column b.
+
+        Of the outputs, or of what units of layer `index` add up to; then the bits of the layers below do.
+        """
+        index %= len(self._layers)
+        w, b, *_ = self._layers[index]
+        rows, constants = w[units], b[units]
+        end = sum(map(len, self._bits_of_layers[:index]))
+        for (w, b, own, slopes, one), folding in zip(
+            self._layers[:index][::-1], self._bits_of_layers[:index][::-1]
+        ):
             active = np.ones(len(b), bool)
-            active[units] = bits[end - len(units) : end]
-            end -= len(units)
+            active[folding] = bits[end - len(folding) : end]
+            end -= len(folding)
             rows = rows * np.where(active, one, slopes)
             constants = constants * (one * own) + rows @ b
             rows = rows @ w
@@ -74,29 +81,8 @@ class ExactMaps:
         forms[:, -1] += constants * self._input_scale
         return forms
 
-    def sums(self, index, below=None):
-        """What layer `index` adds up to: its forms in integers, and their scale.
-
-        `below` is what the layer before passes on, likewise; None for the first.
-        """
-        w, b, own, *_ = self._layers[index]
-        if below is None:
-            if self._inputs is None:
-                return np.concatenate([w, b[:, None]], axis=1), own
-            below = self._inputs, self._input_scale
-        activations, scale = below
-        forms = w @ activations
-        forms[:, -1] += b * scale
-        return forms, own * scale
-
-    def passed_on(self, index, sums, active):
-        """The activations of a layer where its units have these signs."""
-        forms, scale = sums
-        *_, slopes, one = self._layers[index]
-        return forms * np.where(active, one, slopes)[:, None], scale * one
-
     def bends(self, index, units, sizes):
-        """By how much slopes of the sums above change where units of one form h, size h each, change sign."""
+        """How the slopes of the sums above change where units of a layer, size h each, change sign."""
         above, (*_, slopes, one) = self._layers[index + 1][0], self._layers[index]
         return sum(above[:, j] * (one - slopes[j]) * abs(size) for j, size in zip(units, sizes))
 

@@ -4,6 +4,7 @@ Quick proofs come first: no neuron folds, or those that do cancel; then three po
 map has; then all regions, until two have different maps.
 """
 
+import itertools
 import math
 import time
 from dataclasses import replace
@@ -21,6 +22,7 @@ from .questions import Question, rounded
 __all__ = ["check_affine"]
 
 _MOST_PRODUCTS = 4_000_000
+_N_SEGMENTS = 8
 
 
 def check_affine(net, domain, outputs=None, tol=0.0, time_limit=None, max_regions=None):
@@ -74,12 +76,13 @@ def check_affine(net, domain, outputs=None, tol=0.0, time_limit=None, max_region
     tol = _checked_tolerance(tol)
     deadline = math.inf if time_limit is None else start + time_limit
     question = Question(net, domain, outputs, tol, deadline)
-    verdict = (
-        _by_stability(question)
-        or _by_cancellation(question)
-        or by_triples(question)
-        or by_regions(question, math.inf if max_regions is None else max_regions)
-    )
+    most = math.inf if max_regions is None else max_regions
+    for attempt in (_by_stability, _by_cancellation, by_triples):
+        verdict = attempt(question)
+        if verdict is not None:
+            break
+    else:
+        verdict = by_regions(question, most)
     return replace(verdict, seconds=time.monotonic() - start)
 
 
@@ -125,70 +128,65 @@ def _marks(bits):
 def _by_cancellation(question):
     """Layer by layer, for as long as the sums are affine on the domain.
 
-    Neurons of one hidden layer that fold and do not cancel are a proof that the network is not affine; a
-    segment across their hyperplane has a witness.
+    Neurons of one hidden layer that fold and do not cancel are a proof that the network is not affine; with
+    more layers they make it likely. A segment across their hyperplane shows it.
     """
     net, maps = question.asked, question.maps
-    n_layers = len(net.slopes)
     active, inactive = (bits.copy() for bits in question.stable)
-    marks, first, below = [], 0, None
+    signs, marks = [], []
     for index, slopes in enumerate(net.slopes):
-        products = net.weights[index].size * (question.n_coordinates + 1)
-        if question.late() or (index or question.placement) and products > _MOST_PRODUCTS:
-            return None
-        sums = maps.sums(index, below)
         units = np.flatnonzero(slopes != 1)
-        bits = slice(first, first + len(units))
-        first += len(units)
-        _add_signs(question, sums[0][units], active[bits], inactive[bits])
-        signs = np.ones(len(slopes), bool)
-        signs[units] = active[bits]
-        is_open = ~(active[bits] | inactive[bits])
-        layer_marks = np.where(is_open, "*", np.where(active[bits], "1", "0"))
-        for form, group, sizes in _same_folds(sums[0], units[is_open]):
-            if maps.bends(index, group, sizes).any():
-                return _witness_across(question, form) if n_layers == 1 else None
-            signs[group] = [size > 0 for size in sizes]
+        bits = slice(len(signs), len(signs) + len(units))
+        positive, is_open = active[bits], ~(active[bits] | inactive[bits])
+        if is_open.sum() * net.weights[index].shape[1] * question.n_coordinates > _MOST_PRODUCTS:
+            return None
+        forms = maps.of(signs, index, units[is_open])
+        above, below = _signs(question, forms)
+        positive[is_open], crossing = above, ~(above | below)
+        is_open[is_open] = crossing
+        layer_marks = np.where(is_open, "*", np.where(positive, "1", "0"))
+        folds = _same_folds(forms[crossing], units[is_open].tolist())
+        if any(maps.bends(index, group, sizes).any() for _, group, sizes in folds):
+            return _witness_across(question, [f for f, *g in folds if maps.bends(index, *g).any()])
+        for _, group, sizes in folds:
+            positive[np.searchsorted(units, group)] = [size > 0 for size in sizes]
+        signs += positive.tolist()
         marks += layer_marks.tolist()
-        below = maps.passed_on(index, sums, signs)
-    forms, _ = maps.sums(n_layers, below)
-    return question.same_map("neurons that fold cancel", forms, ["".join(marks)])
+    return question.same_map("neurons that fold cancel", maps.of(signs), ["".join(marks)])
 
 
-def _add_signs(question, forms, active, inactive):
-    """Mark the neurons whose forms have one sign on the domain."""
+def _signs(question, forms):
+    """Which forms are positive on the open domain, and which are not: none of both may fold there."""
     fixed = ~(forms[:, :-1] != 0).any(axis=1)
-    active |= fixed & (forms[:, -1] > 0).astype(bool)
-    inactive |= fixed & (forms[:, -1] <= 0).astype(bool)
+    above, below = (forms[:, -1] > 0).astype(bool), (forms[:, -1] <= 0).astype(bool)
     box = question.box()
-    if box is not None:
-        low, high, scale = box
-        up, down = np.maximum(forms[:, :-1], 0), np.minimum(forms[:, :-1], 0)
-        constants = forms[:, -1] * scale
-        # on the open domain: a form that is not constant is 0 at most on its boundary
-        active |= ~fixed & (up @ low + down @ high + constants >= 0).astype(bool)
-        inactive |= (up @ high + down @ low + constants <= 0).astype(bool)
+    if box is None:
+        return fixed & above, fixed & below
+    low, high, scale = box
+    up, down = np.maximum(forms[:, :-1], 0), np.minimum(forms[:, :-1], 0)
+    constants = forms[:, -1] * scale
+    least, most = up @ low + down @ high + constants, up @ high + down @ low + constants
+    # a form that is not constant is 0 at most on the boundary of a domain where it is not negative
+    return np.where(fixed, above, least >= 0).astype(bool), (most <= 0).astype(bool)
 
 
 def _same_folds(forms, units):
     """(form h, units, sizes): units whose forms are size h."""
     groups = {}
-    for j in units.tolist():
-        row = forms[j].tolist()
+    for j, row in zip(units, forms.tolist()):
         size = math.gcd(*row) * (1 if next(m for m in row if m) > 0 else -1)
         groups.setdefault(tuple(m // size for m in row), []).append((j, size))
     return [(form, *map(list, zip(*group))) for form, group in groups.items()]
 
 
-def _witness_across(question, form):
-    """A witness on a segment from one side of a hyperplane, that cuts the domain, to the other."""
+def _witness_across(question, forms):
+    """The verdict from a segment across the hyperplane of one of these forms."""
     rng = np.random.default_rng(0)
-    ends = _farthest(question, form)
-    for _ in range(8 if ends else 0):
-        if question.late():
+    for form in itertools.islice(itertools.cycle(forms), _N_SEGMENTS):
+        ends = _farthest(question, form)
+        if ends is None or question.late():
             break
-        x, y = (_off_corner(question, form, end, rng) for end in ends)
-        witness = witness_on(question, x, y)
+        witness = witness_on(question, *(_off_corner(question, form, end, rng) for end in ends))
         if witness is not None:
             return question.not_affine(witness)
     return None

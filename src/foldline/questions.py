@@ -4,6 +4,7 @@ import math
 import time
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
@@ -69,6 +70,17 @@ class Verdict:
         return f"Verdict({self.status}: {self.reason})"
 
 
+# Large networks take a while to become integers, and many domains may be asked about.
+@lru_cache(maxsize=2)
+def _maps_of_inputs(net):
+    return ExactMaps(net)
+
+
+@lru_cache(maxsize=2)
+def _chain(net, outputs):
+    return Chain(net.weights, net.biases, net.slopes, outputs)
+
+
 class Question:
     """A network with the outputs asked about, in float64, and a domain.
 
@@ -81,11 +93,12 @@ class Question:
         layers[-1] = tuple(array[list(outputs)] for array in layers[-1])
         self.asked = Network(layers, [s.astype(np.float64) for s in net.slopes])
         self.placement = None if isinstance(domain, Ball) else domain._placement()
-        self.maps = ExactMaps(self.asked, self.placement)
+        placed = self.placement is not None
+        self.maps = ExactMaps(self.asked, self.placement) if placed else _maps_of_inputs(self.asked)
         self.plain = plain_domain(domain)
         self.place = Place(**self.plain)
         self.stable = None  # (active, inactive), where bounds were computed
-        self._chain, self._known = None, {}
+        self._known = {}
 
     @property
     def n_coordinates(self):
@@ -152,9 +165,8 @@ class Question:
     def at(self, point):
         """The exact outputs and bits at a point, a tuple of Fractions."""
         if point not in self._known:
-            if self._chain is None:
-                self._chain = Chain(self.net.weights, self.net.biases, self.net.slopes, self.outputs)
-            self._known[point] = self._chain.outputs_and_bits(self.place.inputs(point))
+            chain = _chain(self.net, self.outputs)
+            self._known[point] = chain.outputs_and_bits(self.place.inputs(point))
         return self._known[point]
 
     def gaps(self, x, y):
