@@ -1,5 +1,6 @@
 """foldline takes continuous piecewise-linear (ReLU) networks apart."""
 
+from .affine_radius import AffineRadius, affine_radius
 from .bounds import Bounds, bounds
 from .config import __version__, show_config
 from .counting import RegionCount, count_regions
@@ -8,20 +9,26 @@ from .errors import FormatError, UnsupportedModelError
 from .evaluation import linear_radius, unpack_patterns
 from .explain import explain
 from .explanation import Explanation
+from .folds import Folds, folds
 from .formats import from_onnx, from_sklearn, from_torch, load
 from .knots import Knots, breakpoints, knots
+from .lipschitz import Lipschitz, lipschitz
 from .network import Network
 from .region_tables import Regions
 from .regions import iter_regions, regions
 from .sampling import PatternCount, count_patterns
+from .shape import ShapeVerdict, check_convex, check_monotone
 
 __all__ = [
+    "AffineRadius",
     "Ball",
     "Bounds",
     "Box",
     "Explanation",
+    "Folds",
     "FormatError",
     "Knots",
+    "Lipschitz",
     "Network",
     "PatternCount",
     "Plane",
@@ -29,20 +36,26 @@ __all__ = [
     "RegionCount",
     "Regions",
     "Segment",
+    "ShapeVerdict",
     "Space",
     "UnsupportedModelError",
     "__version__",
+    "affine_radius",
     "bounds",
     "breakpoints",
+    "check_convex",
+    "check_monotone",
     "count_patterns",
     "count_regions",
     "explain",
+    "folds",
     "from_onnx",
     "from_sklearn",
     "from_torch",
     "iter_regions",
     "knots",
     "linear_radius",
+    "lipschitz",
     "load",
     "plot",
     "regions",
