@@ -1,6 +1,7 @@
 """foldline takes continuous piecewise-linear (ReLU) networks apart."""
 
 from .blackbox import AffineTest, test_affine
+from .affine_radius import AffineRadius, affine_radius
 from .bounds import Bounds, bounds
 from .certificates import Certificate, Witness, load_proof
 from .config import __version__, show_config
@@ -10,26 +11,32 @@ from .errors import FormatError, UnsupportedModelError
 from .evaluation import linear_radius, unpack_patterns
 from .explain import explain
 from .explanation import Explanation
+from .folds import Folds, folds
 from .formats import from_onnx, from_sklearn, from_torch, load
 from .knots import Knots, breakpoints, knots
 from .linear_data import DataLinearity, is_linear_on_data
 from .linearity import check_affine
+from .lipschitz import Lipschitz, lipschitz
 from .network import Network
 from .questions import Verdict
 from .region_tables import Regions
 from .regions import iter_regions, regions
 from .sampling import PatternCount, count_patterns
+from .shape import ShapeVerdict, check_convex, check_monotone
 
 __all__ = [
     "AffineTest",
+    "AffineRadius",
     "Ball",
     "Bounds",
     "Box",
     "Certificate",
     "DataLinearity",
     "Explanation",
+    "Folds",
     "FormatError",
     "Knots",
+    "Lipschitz",
     "Network",
     "PatternCount",
     "Plane",
@@ -37,17 +44,22 @@ __all__ = [
     "RegionCount",
     "Regions",
     "Segment",
+    "ShapeVerdict",
     "Space",
     "UnsupportedModelError",
     "Verdict",
     "Witness",
     "__version__",
+    "affine_radius",
     "bounds",
     "breakpoints",
     "check_affine",
+    "check_convex",
+    "check_monotone",
     "count_patterns",
     "count_regions",
     "explain",
+    "folds",
     "from_onnx",
     "from_sklearn",
     "from_torch",
@@ -55,6 +67,7 @@ __all__ = [
     "iter_regions",
     "knots",
     "linear_radius",
+    "lipschitz",
     "load",
     "load_proof",
     "plot",

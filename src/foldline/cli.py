@@ -309,10 +309,6 @@ def _check_output(output, net):
         raise ValueError(f"--of-output is {output}; this network has {net.n_out} outputs, from 0")
 
 
-def _box(args, net):
-    return fl.Box(*(value[0] if len(value) == 1 else value for value in (args.low, args.high)), n_in=net.n_in)
-
-
 def _count_sampled(args, net):
     points = _read_points(args, net)
     certain = np.ones(len(points), bool)
@@ -480,7 +476,7 @@ def _explained_domain(args, net, names):
         if args.vary or args.at:
             raise ValueError("--space is all of space; it takes no --vary and no --at")
         return fl.Space(net.n_in)
-    box = fl.Box(*(value[0] if len(value) == 1 else value for value in (args.low, args.high)), n_in=net.n_in)
+    box = _box(args, net)
     if not args.vary:
         if args.at:
             raise ValueError("--at holds the inputs that do not vary; wanted --vary as well")

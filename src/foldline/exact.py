@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-__all__ = ["ExactMaps", "exact_patterns", "integers"]
+__all__ = ["ExactMaps", "exact_outputs", "exact_patterns", "input_of", "integers"]
 
 
 def exact_patterns(net, points):
@@ -106,3 +106,41 @@ def integers(values):
     integers = np.empty(len(ratios), dtype=object)
     integers[:] = [n * (scale // denominator) for n, denominator in ratios]
     return integers.reshape(values.shape), scale
+
+
+def exact_outputs(net, point):
+    """f(point) as a list of `Fraction`, for a sequence of `Fraction`."""
+    a = list(point)
+    for weights, biases, slopes in zip(net.weights, net.biases, [*net.slopes, None]):
+        z = [
+            sum((Fraction(w) * x for w, x in zip(row, a) if w and x), Fraction(bias))
+            for row, bias in zip(weights.tolist(), biases.tolist())
+        ]
+        if slopes is None:
+            return z
+        a = [value if value > 0 else Fraction(s) * value for value, s in zip(z, slopes.tolist())]
+
+
+def input_of(domain, u):
+    """The point of the input space that has the coordinates `u`, or None outside of the closed domain."""
+    u = [Fraction(value) for value in u]
+    bounds = domain._bounds()
+    if bounds is not None:
+        low, high = ([Fraction(value) for value in side.tolist()] for side in bounds)
+        if not all(a <= value <= b for a, value, b in zip(low, u, high)):
+            return None
+    for row, b in zip(*(side.tolist() for side in domain._half_spaces())):
+        if sum(Fraction(m) * value for m, value in zip(row, u)) > Fraction(b):
+            return None
+    placement = domain._placement()
+    if placement is None:
+        return u
+    matrix, origin = placement
+    if isinstance(matrix, tuple):
+        columns = [[Fraction(a) - Fraction(b) for a, b in zip(*(end.tolist() for end in matrix))]]
+    else:
+        columns = [[Fraction(m) for m in column] for column in matrix.T.tolist()]
+    return [
+        Fraction(p) + sum(column[k] * value for column, value in zip(columns, u))
+        for k, p in enumerate(origin.tolist())
+    ]

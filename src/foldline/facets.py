@@ -12,7 +12,7 @@ import numpy as np
 from . import cells
 from .evaluation import unpack_patterns
 
-__all__ = ["HalfSpaces", "exact_facets", "half_spaces"]
+__all__ = ["HalfSpaces", "domain_faces", "exact_facets", "half_spaces"]
 
 _UNIT = 2.0**-53
 _BLOCK_BYTES = 2**26
@@ -47,7 +47,7 @@ def half_spaces(regions):
     """The `HalfSpaces` of some `Regions`."""
     net, domain = regions.net, regions.domain
     bits = unpack_patterns(regions.patterns, net.n_neurons)
-    forms, faces, chain = _Forms(net, domain), _faces(domain), None
+    forms, faces, chain = _Forms(net, domain), domain_faces(domain), None
     starts, rows, neurons, on_boundary = [0], [], [], []
     for region, (values, magnitudes) in enumerate(forms.of_regions(bits)):
         values = np.concatenate([np.where(bits[region], -1.0, 1.0)[:, None] * values, faces])
@@ -158,7 +158,7 @@ def exact_facets(chain, domain, bits):
             rows.append(-forms[j] if active[j] else forms[j])
             cell = cells.inside(cell, rows[-1], d)
         below = chain.activations(layer, forms, active)
-    rows += cells.integer_forms(_faces(domain))
+    rows += cells.integer_forms(domain_faces(domain))
     rows = np.array(rows, dtype=object).reshape(len(rows), d + 1)
     on = (rows @ np.array(cell.vertices, dtype=object).T == 0).astype(bool)
     return _maximal(on, d), np.array([_rounded(row) for row in rows])
@@ -184,7 +184,7 @@ def _inputs(domain):
     )
 
 
-def _faces(domain):
+def domain_faces(domain):
     """Forms that are at most 0 on the domain, one a face."""
     a, b = domain._half_spaces()
     if domain._bounds() is not None:

@@ -1,0 +1,147 @@
+"""Where a network bends: the facets across which its slope jumps."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from . import cells
+from .evaluation import unpack_patterns
+from .exact_cells import ExactWalk
+from .exact_forms import map_on
+from .maps import map_errors
+from .regions import regions
+
+__all__ = ["Folds", "folds"]
+
+_UNIT = 2.0**-53
+# Corners are allowed this many roundings of their own.
+_CORNER_ROUNDINGS = 16
+
+
+class Folds(NamedTuple):
+    """The facets between neighbouring regions across which the slope jumps, one row each.
+
+    Coordinates are the domain's own.
+
+    Attributes
+    ----------
+    regions : Regions
+        What they lie between.
+    pairs : ndarray of int64, shape (n_folds, 2)
+        Rows of `regions`.
+    normals : ndarray of float64, shape (n_folds, dimension)
+        Of length 1, from the first region of the pair to the second.
+    jumps : ndarray of float64, shape (n_folds, n_out)
+        What the slope along the normal changes by: positive where an output bends upward, as a convex
+        one does. Other slopes are the same on both sides.
+    vertices : tuple of ndarray, each (n_vertices, dimension)
+        The corners of each facet.
+    neurons : tuple of ndarray of int64
+        The neurons whose bits differ.
+    status : str
+        "complete", or "limit": of `regions`.
+    """
+
+    regions: object
+    pairs: np.ndarray
+    normals: np.ndarray
+    jumps: np.ndarray
+    vertices: tuple
+    neurons: tuple
+    status: str
+
+    def __len__(self):
+        return len(self.pairs)
+
+    def __repr__(self):
+        return f"Folds({len(self.pairs):,} between {len(self.regions):,} regions, {self.status})"
+
+
+def folds(net, domain, *, max_regions=None, time_limit=None, workers=1):
+    """Find where a network bends on a bounded domain.
+
+    Parameters
+    ----------
+    net : Network
+    domain : Box, Ball, Polytope, Plane or Segment
+        Of at most 6 dimensions.
+    max_regions, time_limit, workers
+        As for `regions`. Facets between regions that were found are listed.
+
+    Returns
+    -------
+    Folds
+        Facets with the same map on both sides are not among them: where doubles do not differ by more than
+        their rounding, maps are compared exactly.
+
+    Raises
+    ------
+    ValueError
+        As `regions`; more than 6 dimensions.
+
+    Examples
+    --------
+    >>> import foldline as fl
+    >>> net = fl.Network([([[1.0], [-1.0], [1.0]], [0.0, 0.0, -0.5]), ([[1.0, -1.0, 2.0]], None)])
+    >>> found = fl.folds(net, fl.Box(-1, 1, n_in=1))      # relu(x) - relu(-x) = x has none at 0
+    >>> found.jumps, found.vertices, found.neurons
+    (array([[2.]]), (array([[0.5]]),), (array([2]),))
+    """
+    if getattr(domain, "dimension", 0) > 6:
+        raise ValueError(f"the domain has {domain.dimension} dimensions; wanted at most 6, or a slice")
+    found = regions(net, domain, max_regions=max_regions, time_limit=time_limit, workers=workers)
+    errors, d = map_errors(net, domain), domain.dimension
+    jumps = np.concatenate([found.jumps.A, found.jumps.b[:, :, None]], axis=2)
+    is_fold = (abs(jumps) > 2 * errors).any(axis=(1, 2))
+    exact = _Exact(net, domain, found)
+    for pair in np.flatnonzero(~is_fold):
+        i, j = found.neighbours[pair].tolist()
+        first, second = exact.map(i), exact.map(j)
+        is_fold[pair] = first != second
+        # the jump of nearly equal maps, rounded once
+        jumps[pair] = [[float(b - a) for a, b in zip(*rows)] for rows in zip(first, second)]
+    rows = np.flatnonzero(is_fold)
+    normals, sizes, vertices = np.empty((len(rows), d)), np.empty((len(rows), net.n_out)), []
+    for at, pair in enumerate(rows.tolist()):
+        i, j = found.neighbours[pair].tolist()
+        jump = jumps[pair]
+        steepest = int(np.argmax((jump[:, :d] ** 2).sum(axis=1)))
+        normal = jump[steepest, :d] / np.linalg.norm(jump[steepest, :d])
+        offset = jump[steepest, d] / np.linalg.norm(jump[steepest, :d])
+        if normal @ found.interior_points[j] + offset < normal @ found.interior_points[i] + offset:
+            normal = -normal
+        normals[at], sizes[at] = normal, jump[:, :d] @ normal
+        corners = _corners(found.vertices[i], jump, errors, d)
+        vertices.append(exact.facet(i, j) if corners is None else corners)
+    columns = found.neighbours[rows], normals + 0.0, sizes + 0.0
+    for array in (*columns, *vertices):
+        array.flags.writeable = False
+    return Folds(found, *columns, tuple(vertices), tuple(found.flips[k] for k in rows), found.status)
+
+
+def _corners(corners, jump, errors, d):
+    """Those of a region's corners at which the jump is 0 up to rounding; None where they make no facet."""
+    homogeneous = np.concatenate([corners, np.ones((len(corners), 1))], axis=1).T
+    off = (2 * errors + _CORNER_ROUNDINGS * _UNIT * abs(jump)) @ abs(homogeneous)
+    on = (abs(jump @ homogeneous) <= off).all(axis=0)
+    return corners[on].copy() if d <= on.sum() < len(corners) else None
+
+
+class _Exact:
+    """What doubles leave open."""
+
+    def __init__(self, net, domain, found):
+        self._walk = ExactWalk(cells.ExactChain(net, domain))
+        self._bits = unpack_patterns(found.patterns, net.n_neurons)
+        self._maps = {}
+
+    def map(self, row):
+        if row not in self._maps:
+            self._maps[row] = map_on(self._walk.chain, self._bits[row].tolist())
+        return self._maps[row]
+
+    def facet(self, i, j):
+        """The corners that two regions share."""
+        first, second = (next(self._walk.rows([tuple(self._bits[k].tolist())])) for k in (i, j))
+        shared = sorted(set(first.vertices) & set(second.vertices))
+        return np.array([[u / v[-1] for u in v[:-1]] for v in shared])
