@@ -1,7 +1,7 @@
 """foldline takes continuous piecewise-linear (ReLU) networks apart."""
 
-from .blackbox import AffineTest, test_affine
 from .affine_radius import AffineRadius, affine_radius
+from .blackbox import AffineTest, test_affine
 from .bounds import Bounds, bounds
 from .certificates import Certificate, Witness, load_proof
 from .config import __version__, show_config
