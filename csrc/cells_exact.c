@@ -478,9 +478,12 @@ fl_status fl_exact_cells_new(size_t n_layers, const size_t *widths, const int64_
     for (int pass = 0; pass < 2; pass++) {
         size_t bit = 0;
         cells->layers = fl_take(&arena, n_layers, sizeof(exact_layer));
-        for (size_t l = 0; l < n_layers; l++)
-            bit = pack_layer(&arena, cells->layers + l, widths[l], widths[l + 1], weights[l], biases[l],
+        for (size_t l = 0; l < n_layers; l++) {
+            exact_layer layer;
+            bit = pack_layer(&arena, &layer, widths[l], widths[l + 1], weights[l], biases[l],
                              l < n_hidden ? slopes[l] : NULL, l < n_hidden ? ones[l] : 1, bit);
+            if (pass) cells->layers[l] = layer;
+        }
         cells->inputs = copied(fl_take(&arena, n_inputs, sizeof(int64_t)), domain->inputs, n_inputs,
                                sizeof(int64_t));
         cells->one = copied(fl_take(&arena, domain->d + 1, sizeof(int64_t)), domain->one, domain->d + 1,

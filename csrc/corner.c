@@ -8,7 +8,7 @@
 enum { MOST_DIMENSIONS = 6 };
 
 /* A move by more than this part of the domain is due to cuts that nearly coincide, and is not made. */
-#define LONGEST_MOVE 1e-6
+#define LONGEST_MOVE 1e-3
 
 void fl_move_to_corner(const fl_walk *w, const uint32_t *cuts, double *point)
 {

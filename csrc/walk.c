@@ -149,10 +149,10 @@ static fl_status update_forms(fl_walk *w, size_t l)
 
 static int take_masks(fl_walk *w, size_t n_words, fl_sides *sides)
 {
-    sides->inactive = fl_stack_take(&w->stack, 3 * n_words * sizeof(uint64_t));
-    sides->active = sides->inactive + n_words;
-    sides->crossing = sides->active + n_words;
-    return sides->inactive != NULL;
+    uint64_t *masks = fl_stack_take(&w->stack, 3 * n_words * sizeof(uint64_t));
+    if (!masks) return 0;
+    *sides = (fl_sides){masks, masks + n_words, masks + 2 * n_words};
+    return 1;
 }
 
 /* FL_UNDECIDED where one of the forms in `todo` is. */
@@ -418,10 +418,10 @@ static void *walk_allocate(fl_walk *w)
         const fl_forms *domain = &cells->half_spaces;
         const size_t n = domain->n + cells->n_neurons, stride = (n / FL_CELL_LANES + 1) * FL_CELL_LANES;
         double *rows = fl_take(&arena, (d + 3) * stride, sizeof(double));
-        w->cuts = (fl_forms){domain->n, stride, rows, rows + (d + 1) * stride, rows + (d + 2) * stride};
         w->cut_bits = fl_take(&arena, n, sizeof(int64_t));
         if (pass == 0 && !(memory = fl_arena_allocate(&arena))) return NULL;
         if (pass == 0) continue;
+        w->cuts = (fl_forms){domain->n, stride, rows, rows + (d + 1) * stride, rows + (d + 2) * stride};
         for (size_t i = 0; i < domain->n; i++) {
             for (size_t k = 0; k <= d; k++) rows[k * stride + i] = domain->rows[k * domain->stride + i];
             w->cuts.slack[i] = domain->slack[i];

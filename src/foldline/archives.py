@@ -1,10 +1,9 @@
-"""NumPy archives, read without `numpy.load`, and files that are written whole or not at all.
+"""NumPy archives, read without `numpy.load`.
 
 What the zip directory and the array headers declare is compared with each other and with the size of
 the file before anything is allocated, and arrays of objects, which would be unpickled, are refused.
 """
 
-import contextlib
 import math
 import os
 import struct
@@ -15,7 +14,7 @@ import numpy as np
 
 from .errors import FormatError
 
-__all__ = ["read", "replacing"]
+__all__ = ["read"]
 
 _FREE_BYTES = 2**26
 _MAX_RATIO = 100
@@ -46,24 +45,6 @@ def read(path, build, is_key, wanted, dtypes):
             raise FormatError(f"{path}: not a whole .npz file: {error}") from None
         except (ValueError, TypeError, NotImplementedError, RuntimeError, OverflowError) as error:
             raise FormatError(f"{path}: {error}") from None
-
-
-@contextlib.contextmanager
-def replacing(path):
-    """A file open for writing, beside its place and moved there at the end."""
-    path = os.path.realpath(path)
-    directory, name = os.path.split(path)
-    partial = os.path.join(directory, f".{name}.{os.urandom(8).hex()}.part")
-    file = open(partial, "xb")
-    try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
 
 
 def _arrays(archive, file_size, is_key, wanted, dtypes):

@@ -16,13 +16,13 @@ import sys
 import threading
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 
 import foldline as fl
 
 from . import bench, reports
+from .files import replacing
 from .walk import ENGINES
 
 __all__ = ["main"]
@@ -501,7 +501,7 @@ def _open_rows(args, shape, dtype):
         return (
             _CollectedRows() if args.json else _TextRows(contextlib.nullcontext(sys.stdout.buffer))
         )
-    stream = _open_atomically(args.output)
+    stream = replacing(args.output)
     if args.output.endswith(".npy"):
         return _NpyRows(stream, args.output, shape, dtype)
     return _TextRows(stream, args.output)
@@ -565,35 +565,6 @@ class _TextRows(_FileRows):
     def write(self, block):
         text = block.astype(np.uint8 if block.dtype == bool else block.dtype).astype(str)
         self._file.write("".join(",".join(row) + "\n" for row in text.tolist()).encode())
-
-
-@contextlib.contextmanager
-def _open_atomically(path):
-    """A binary file that takes the place of `path` when all went well, and vanishes if not."""
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file() and not target.is_dir():  # a pipe or a device
-        with open(target, "wb") as stream:
-            yield stream
-        return
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with _blame(path, partial), open(partial, "xb") as stream:
-            yield stream
-        with _blame(path, partial):
-            os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _blame(path, partial):
-    """Name the file that was asked for in errors about the temporary one."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename == str(partial) or error.filename is partial:
-            raise OSError(error.errno, error.strerror, path) from None
-        raise
 
 
 # Talking ------------------------------------------------------------------------------------------

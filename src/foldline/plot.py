@@ -5,8 +5,8 @@ import os
 
 import numpy as np
 
-from . import archives
 from .domains import Ball, Plane
+from .files import replacing
 
 __all__ = ["check_name", "knots", "new_axes", "regions", "save"]
 
@@ -146,7 +146,7 @@ def new_axes():
 def save(ax, path, **metadata):
     """Write the picture that `ax` is part of: .png, .pdf or .svg; whole or not at all."""
     kind = check_name(path)
-    with archives.replacing(path) as file:
+    with replacing(path) as file:
         ax.figure.savefig(file, format=kind, dpi=200, metadata=metadata or None)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from . import archives, domains
 from .errors import FormatError
+from .files import replacing
 from .formats import npz
 
 __all__ = ["read", "write"]
@@ -24,7 +25,7 @@ def write(regions, path):
     kind = type(regions.domain).__name__
     domain = {f"{kind}.{name}": np.asarray(value) for name, value in vars(regions.domain).items()}
     status = np.frombuffer(regions.status.encode(), np.uint8)
-    with archives.replacing(os.fspath(path)) as file:
+    with replacing(os.fspath(path)) as file:
         np.savez(file, **npz.network_arrays(regions.net), **domain, **columns, status=status)
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import exports, facets, inscribed, region_files
+from . import exports, facets, inscribed
 from .evaluation import unpack_patterns
 
 __all__ = ["Jumps", "Regions"]
@@ -182,6 +182,8 @@ class Regions:
 
     def save(self, path):
         """Write the regions, their network and their domain to an ``.npz`` file: whole or not at all."""
+        from . import region_files  # when used, so that the import stays light
+
         region_files.write(self, path)
 
     @classmethod
@@ -205,6 +207,8 @@ class Regions:
         ...     fl.Regions.load(path) == r
         True
         """
+        from . import region_files
+
         return cls(**region_files.read(path))
 
 

@@ -33,8 +33,9 @@ def regions(
     -------
     Regions
         In the order of their patterns, whatever the workers. Which regions there are is proved. Where that
-        took doubles only, the other columns are computed in doubles as well; where exact arithmetic was
-        needed, all of them are exact and rounded once. In more than six dimensions, the engine for which
+        took doubles only, the other columns are computed in doubles as well, so that their last digits may
+        differ from one way of cutting the work to another; where exact arithmetic was needed, all of them
+        are exact and rounded once. In more than six dimensions, the engine for which
         keeps no vertices, there are none, and volumes are NaN; ``engine="exact"`` has both.
 
     Raises
@@ -72,7 +73,8 @@ def regions(
                 if part.n_undecided:
                     break
             else:
-                return _from_doubles(net, domain, found, most, in_order=workers == 1)
+                status = "limit" if n > most or found[-1].opens else "complete"
+                return _from_doubles(net, domain, found, status, most, in_order=workers == 1)
         found, n = [], 0
         walk = Walk(net, domain, "exact")
         for row in walk.exact.rows():
@@ -119,44 +121,54 @@ def _check(net, domain, engine, **limits):
 def _chunks(net, domain, engine, chunk, most):
     """In doubles until a chunk holds something they do not decide; exactly from that chunk on."""
     walk = Walk(net, domain, engine, want="rows")
-    opens, found, n_done = [walk.root], [], 0
-    before = list(opens)  # what was open when the chunk began
+    opens, n_done = [walk.root], 0
     while opens and engine != "exact":
-        n = sum(part.n_cells for part in found)
-        part = walk.run([opens[0]], math.inf, min(chunk, most + 1 - n_done) - n)
-        if part.n_undecided:
+        size = min(chunk, most - n_done)
+        found, rest = _next_cells(walk, opens, size)
+        if found is None:
             break
-        found.append(part)
-        opens = part.opens + opens[1:]
+        n_done += sum(part.n_cells for part in found)
+        is_cut_off = n_done == most and _next_cells(walk, rest, 1)[0] != []
+        yield _from_doubles(net, domain, found, "limit" if is_cut_off else "complete")
+        opens = rest if n_done < most else []
+    if opens:
+        yield from _exact_chunks(net, domain, [bits_of(prefix) for prefix in opens], chunk, most - n_done)
+
+
+def _next_cells(walk, opens, size):
+    """(parts with the next cells below some prefixes, at most `size`; what is open then). Instead of parts
+    None, where there is something that doubles do not decide."""
+    found, n = [], 0
+    while opens and n < size:
+        part = walk.run(opens[:1], math.inf, size - n)
+        if part.n_undecided:
+            return None, opens
+        if part.n_cells:
+            found.append(part)
         n += part.n_cells
-        if n >= min(chunk, most + 1 - n_done) or not opens:
-            yield _from_doubles(net, domain, found, most - n_done, in_order=True)
-            n_done += n
-            if n_done > most:
-                return
-            found, before = [], list(opens)
-    else:
-        if engine != "exact":
-            return
+        opens = part.opens + opens[1:]
+    return found, opens
+
+
+def _exact_chunks(net, domain, prefixes, chunk, most):
     exact = Walk(net, domain, "exact").exact
-    rows, n = [], n_done
-    for row in exact.rows([bits_of(prefix) for prefix in before]):
+    rows, n, status = [], 0, "complete"
+    for row in exact.rows(prefixes):
         if n >= most:
-            yield Regions(net, domain, "limit", **exact_rows.columns(net, exact.chain, rows))
-            return
+            status = "limit"
+            break
         if len(rows) == chunk:
             yield Regions(net, domain, "complete", **exact_rows.columns(net, exact.chain, rows))
             rows = []
         rows.append(row)
         n += 1
-    yield Regions(net, domain, "complete", **exact_rows.columns(net, exact.chain, rows))
+    yield Regions(net, domain, status, **exact_rows.columns(net, exact.chain, rows))
 
 
-def _from_doubles(net, domain, found, most, in_order):
+def _from_doubles(net, domain, found, status, most=math.inf, in_order=True):
     """`Regions` of the parts of a walk in doubles, at most so many."""
     patterns = np.concatenate([part.patterns for part in found])
     rows = [rows for part in found for rows in part.rows]
-    status = "limit" if found[-1].opens or len(patterns) > most else "complete"
     order = np.arange(len(patterns)) if in_order else _lexicographic(patterns)
     order = order[: min(most, len(order))]
     maps, _ = maps_of(net, domain, patterns[order])

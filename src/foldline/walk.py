@@ -8,7 +8,6 @@ in any order. So one worker, many threads and other machines take the same way.
 import math
 import time
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -329,6 +328,8 @@ def _in_order(walk, deadline, most_cells):
 
 
 def _spread(walk, workers, deadline, most_cells):
+    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait  # so that the import stays light
+
     pool = ThreadPoolExecutor(workers) if isinstance(workers, int) else workers
     at_once = workers if isinstance(workers, int) else getattr(pool, "_max_workers", 8)
     opens, running = [walk.root], set()

@@ -8,7 +8,7 @@ adding the module and its line in `_MODULES`.
 import importlib
 import os
 
-from ..archives import replacing
+from ..files import replacing
 
 __all__ = ["from_onnx", "from_sklearn", "from_torch", "load", "save"]
 

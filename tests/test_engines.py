@@ -1,0 +1,194 @@
+"""Every engine that can run a case gives the same count, whatever the workers, and limits say so."""
+
+import concurrent.futures
+import itertools
+import math
+import time
+
+import networks
+import numpy as np
+import pytest
+
+import foldline as fl
+from foldline.walk import ENGINES
+
+LARGE = networks.random_network(3, (2, 40, 40, 1), slopes=0.0, bias=0.25)
+
+
+def network(layers, slopes, dtype=np.float64):
+    layers = [(np.asarray(w, dtype), None if b is None else np.asarray(b, dtype)) for w, b in layers]
+    return fl.Network(layers, activation=[np.asarray(s, dtype) for s in slopes])
+
+
+def box(net):
+    return fl.Box(-1, 1, n_in=net.n_in)
+
+
+def engines(dimension):
+    keeps = {"sweep": dimension == 1, "polygons": dimension == 2, "vertices": 3 <= dimension <= 6}
+    return [engine for engine in ENGINES if keeps.get(engine, True)]
+
+
+def integer_network(seed, widths):
+    rng = np.random.default_rng(seed)
+    return fl.Network(
+        [
+            (rng.integers(-2, 3, (n, m)).astype(float), rng.integers(-1, 2, n).astype(float))
+            for m, n in itertools.pairwise(widths)
+        ]
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("widths", [(1, 9, 9, 1), (2, 8, 7, 2), (3, 6, 6, 1), (4, 6, 4, 1)])
+@pytest.mark.parametrize("slopes", [0.0, "mixed"])
+def test_all_engines_count_the_same_and_prove_it(widths, slopes, dtype):
+    for seed in range(3):
+        net = network(*networks.random_network(seed, widths, slopes=slopes, bias=0.25), dtype)
+        found = {e: fl.count_regions(net, box(net), engine=e) for e in engines(net.n_in)}
+        assert len({r.count for r in found.values()}) == 1
+        assert all(r.certified == "exact" and r.stats["engine"] == e for e, r in found.items())
+
+
+@pytest.mark.parametrize("widths", [(1, 6, 6, 1), (2, 6, 5, 4, 1), (3, 5, 4, 1), (4, 5, 3, 1)])
+def test_all_engines_count_degenerate_networks_the_same(widths):
+    for seed in range(8):
+        net = integer_network(seed, widths)
+        counts = {fl.count_regions(net, box(net), engine=e).count for e in engines(net.n_in)}
+        assert len(counts) == 1
+
+
+def test_in_general_position_doubles_prove_everything():
+    found = fl.count_regions(network(*LARGE), fl.Box(-1, 1, n_in=2))
+    assert found.stats["by_rationals"] == 0
+    assert found.stats["by_filter"] == found.stats["decisions"] > found.count
+    assert 0 < found.stats["smallest_margin"] < 1
+
+
+def test_without_proof_nothing_is_called_proved():
+    net = network(*LARGE)
+    found = fl.count_regions(net, box(net), certify=False)
+    assert found.certified == "none" and found.count == fl.count_regions(net, box(net)).count
+
+
+@pytest.mark.parametrize("kind", ["activation", "linear", "affine"])
+def test_the_count_does_not_depend_on_the_workers(kind):
+    for net in (network(*LARGE), integer_network(1, (2, 8, 8, 1))):
+        expected = fl.count_regions(net, box(net), kind=kind).count
+        for workers in (2, 4):
+            assert fl.count_regions(net, box(net), kind=kind, workers=workers).count == expected
+
+
+def test_processes_count_the_same_as_threads():
+    net = network(*LARGE)
+    with concurrent.futures.ProcessPoolExecutor(2) as pool:
+        assert fl.count_regions(net, box(net), workers=pool).count == fl.count_regions(net, box(net)).count
+
+
+class Dying(concurrent.futures.Executor):
+    """An executor whose workers are gone after the first task."""
+
+    def __init__(self):
+        self._n_tasks = 0
+
+    def submit(self, function, *arguments):
+        future = concurrent.futures.Future()
+        self._n_tasks += 1
+        if self._n_tasks == 1:
+            future.set_result(function(*arguments[:1], 0.0, *arguments[2:]))
+        else:
+            future.set_exception(concurrent.futures.BrokenExecutor("a worker was killed"))
+        return future
+
+
+def test_a_dead_worker_is_an_error_and_never_a_count():
+    net = network(*networks.random_network(3, (6, 12, 12, 1), slopes=0.0, bias=0.25))
+    with pytest.raises(concurrent.futures.BrokenExecutor, match="killed"):
+        fl.count_regions(net, box(net), workers=Dying())
+
+
+def test_regions_are_the_same_whatever_the_workers():
+    net = network(*LARGE)
+    spread, alone = fl.regions(net, box(net), workers=3), fl.regions(net, box(net))
+    assert np.array_equal(spread.patterns, alone.patterns)
+    assert np.array_equal(spread.neighbours, alone.neighbours)
+    np.testing.assert_allclose(spread.volumes, alone.volumes, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("is_generic", [True, False], ids=["generic", "integers"])
+@pytest.mark.parametrize("chunk", [1, 7, 100, 10**6])
+def test_chunks_put_together_are_all_regions(is_generic, chunk):
+    net = network(*LARGE) if is_generic else integer_network(1, (2, 8, 8, 1))
+    whole = fl.regions(net, box(net))
+    parts = list(fl.iter_regions(net, box(net), chunk=chunk, max_regions=min(len(whole), 300)))
+    assert all(len(part) == chunk for part in parts[:-1])
+    assert sum(map(len, parts)) == min(len(whole), 300)
+    for name in ("patterns", "A", "b", "interior_points", "volumes"):
+        columns = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_allclose(columns, getattr(whole, name)[: len(columns)], rtol=1e-9, atol=1e-12)
+
+
+def test_doubles_describe_regions_as_rationals_do():
+    for widths in ((1, 9, 9, 1), (2, 8, 7, 2), (3, 6, 6, 1), (4, 5, 4, 1)):
+        net = network(*networks.random_network(0, widths, slopes="mixed", bias=0.25))
+        found, exact = fl.regions(net, box(net)), fl.regions(net, box(net), engine="exact")
+        assert np.array_equal(found.patterns, exact.patterns)
+        assert np.array_equal(found.neighbours, exact.neighbours)
+        for name in ("A", "b", "volumes"):
+            np.testing.assert_allclose(getattr(found, name), getattr(exact, name), rtol=1e-9, atol=1e-12)
+        for ours, theirs in zip(found.vertices, exact.vertices):
+            assert len(ours) == len(theirs)
+            assert np.abs(ours[:, None] - theirs[None]).max(axis=2).min(axis=1).max() < 1e-9
+        assert math.isclose(found.volumes.sum(), 2.0**net.n_in, rel_tol=1e-12)
+
+
+def test_above_six_dimensions_regions_have_points_but_no_vertices():
+    net = network(*networks.random_network(0, (7, 6, 1), slopes=0.0, bias=0.25))
+    found = fl.regions(net, box(net))
+    assert np.array_equal(net.patterns(found.interior_points, exact=True), found.patterns)
+    assert np.isnan(found.volumes).all() and all(len(v) == 0 for v in found.vertices)
+
+
+def test_a_time_limit_is_kept_and_gives_a_lower_bound():
+    net = network(*networks.random_network(3, (8, 20, 20, 20, 1), slopes=0.0, bias=0.25))
+    for workers in (1, 2):
+        start = time.monotonic()
+        found = fl.count_regions(net, box(net), time_limit=0.5, workers=workers)
+        assert time.monotonic() - start < 2
+        assert (found.status, found.certified) == ("limit", "lower_bound") and found.count > 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_limit_on_regions_is_met_exactly(workers):
+    net = network(*LARGE)
+    full = fl.count_regions(net, box(net)).count
+    for limit in (1, 17, full - 1):
+        found = fl.count_regions(net, box(net), max_regions=limit, workers=workers)
+        assert (found.count, found.status) == (limit, "limit")
+    assert fl.count_regions(net, box(net), max_regions=full, workers=workers).status == "complete"
+
+
+def test_numbers_beyond_the_range_of_doubles_are_counted_exactly():
+    net = fl.Network([([[1e300, 1e300], [1e200, -1e100]], [1e300, 0.0]), ([[1e300, 1e10]], [0.0])])
+    for kind in ("activation", "linear", "affine"):
+        assert fl.count_regions(net, fl.Box(-1, 1, n_in=2), kind=kind).certified == "exact"
+
+
+@pytest.mark.parametrize("d", [2, 3, 8])
+def test_more_cells_than_the_first_chart_shows_are_found_in_all_of_space(d):
+    layers, slopes = networks.generic_affine(d + 2, d)
+    net = network(layers, slopes)
+    expected = sum(math.comb(d + 2, k) for k in range(d + 1))
+    assert fl.count_regions(net, fl.Space(d)).count == expected
+
+
+def test_bad_questions_say_what_was_wanted():
+    net = network(*LARGE)
+    with pytest.raises(ValueError, match="'sweep', the domain has 2 dimensions"):
+        fl.count_regions(net, box(net), engine="sweep")
+    with pytest.raises(ValueError, match="'quick'; wanted 'auto' or one of"):
+        fl.count_regions(net, box(net), engine="quick")
+    with pytest.raises(ValueError, match="max_regions is 0; wanted more than 0"):
+        fl.count_regions(net, box(net), max_regions=0)
+    with pytest.raises(TypeError, match="time_limit is 'long'; wanted a number"):
+        fl.count_regions(net, box(net), time_limit="long")
