@@ -20,7 +20,6 @@ __all__ = ["by_regions"]
 _MOST_DIMENSIONS = 12
 # Beyond, a step of the walk may take longer than a limit allows.
 _MOST_WALKED = 64
-_MOST_MEASURED = 6
 _MOST_POINTS = 20_000
 _N_ATTEMPTS = 4
 
@@ -117,7 +116,7 @@ class _Seen:
     def volume(self):
         """The share of the domain that regions with the first map have, of those for which there was time."""
         ends = self.question.domain._bounds()
-        if ends is None or self.question.domain.dimension > _MOST_MEASURED:
+        if ends is None or not self.question.has_corners:
             return math.nan
         asked, total = self.question.asked, 0.0
         chain = ExactChain(asked, self.question.domain)
@@ -203,8 +202,10 @@ def _generic(question, chart, bits, rng):
 def _nearly(question, seen, limit):
     """The verdict where outputs may differ from an affine map: its nearest at the corners of regions."""
     rng = np.random.default_rng(0)
-    points = np.concatenate([*seen.points, uniform(question, 1024, rng)])
-    points = points[np.isfinite(points).all(axis=1)]
+    points = np.concatenate([*seen.points, np.empty((0, question.n_coordinates))])
+    points = np.unique(points[np.isfinite(points).all(axis=1)], axis=0)
+    if limit or not question.has_corners:  # else an output is farthest from an affine map at a corner
+        points = np.concatenate([points, uniform(question, 1024, rng)])
     if len(points) > _MOST_POINTS:
         points = points[rng.choice(len(points), _MOST_POINTS, replace=False)]
     x, y = points[rng.integers(len(points), size=(2, _MOST_POINTS))]

@@ -10,7 +10,7 @@ import numpy as np
 
 from .cells import quotient
 from .certificates import Certificate, Witness, midpoint, plain_domain
-from .domains import Ball
+from .domains import Ball, Space
 from .exact import ExactMaps, integers
 from .network import Network
 from .proofs import Chain, Place
@@ -104,6 +104,11 @@ class Question:
     @property
     def n_coordinates(self):
         return self.domain.dimension
+
+    @property
+    def has_corners(self):
+        """Whether regions are kept with their corners, all of them points."""
+        return self.n_coordinates <= 6 and not isinstance(self.domain, Space)
 
     def verdict(self, status, reason, **found):
         return Verdict(status, reason, self.outputs, self.tol, **found)
