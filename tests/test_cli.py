@@ -709,3 +709,74 @@ def test_importing_foldline_imports_no_part_of_the_command_line():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for module in ("foldline.cli", "foldline.bench", "foldline.demo"):
         assert module not in done.stdout
+
+
+# check and verify
+
+
+@pytest.fixture
+def cancelling(tmp_path):
+    path = tmp_path / "cancelling.npz"
+    fl.Network([([[1.0, 2.0], [-1.0, -2.0]], None), ([[1.0, -1.0], [1.0, 1.0]], None)]).save(path)
+    return str(path)
+
+
+def test_check_says_affine_with_the_map_and_exit_code_0(capsys, cancelling):
+    assert run("check", "--affine", cancelling, "--outputs", 0) == 0
+    out = capsys.readouterr().out
+    assert "Affine: neurons that fold cancel." in out
+    assert "y0 = 0 + 1 x0 + 2 x1" in out
+    facts = document(capsys, "check", "--affine", cancelling, "--outputs", 0, "--low=-2", "--high", "1,2")
+    assert (facts["status"], facts["outputs"], facts["A"], facts["b"]) == ("affine", [0], [[1, 2]], [0])
+    assert (facts["low"], facts["high"], facts["witness"]) == ([-2, -2], [1, 2], None)
+
+
+def test_check_says_no_with_a_witness_and_exit_code_1(capsys, cancelling):
+    assert run("check", "--affine", cancelling) == 1
+    assert "f(x) + f(y) - 2 f(z)" in capsys.readouterr().out
+    assert run("check", "--affine", cancelling, "--json") == 1
+    witness = json.loads(capsys.readouterr().out)["witness"]
+    assert witness["outputs"] == [1] and witness["neurons"] == [0, 1] and witness["gap"] != 0
+    assert run("check", "--affine", cancelling, "--tol", "5") == 0
+
+
+def test_check_that_meets_a_limit_is_undecided_with_exit_code_3(capsys, tmp_path):
+    w = np.random.default_rng(0).integers(-8, 9, (6, 2)) / 8
+    doubled, keep = np.repeat(w, 2, axis=0), np.kron(np.eye(6), [[1.0, 0.0], [0.5, 0.5]])
+    path = tmp_path / "net.npz"
+    fl.Network([(doubled, None), (keep, None), (np.tile([1.0, -1.0], 6)[None], None)]).save(path)
+    saved = tmp_path / "proof.json"
+    assert run("check", "--affine", path, "--max-regions", 2, "--save", saved) == 3
+    out = capsys.readouterr().out
+    assert "Undecided" in out and "no proof to save" in out
+    assert not saved.exists()
+
+
+@pytest.mark.parametrize("outputs", ["0", "0,1"])
+def test_verify_checks_a_saved_proof_in_another_process(capsys, cancelling, model, tmp_path, outputs):
+    saved = tmp_path / "proof.json"
+    assert run("check", "--affine", cancelling, "--outputs", outputs, "--save", saved) == len(outputs) // 2
+    assert str(saved) in capsys.readouterr().out
+    done = python_m_foldline("verify", saved, cancelling)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Verified in exact arithmetic: ")
+    assert run("verify", saved, model) == 1
+    assert "Refused: it is about the network" in capsys.readouterr().out
+    facts = document(capsys, "verify", saved, cancelling)
+    assert facts["holds"] and facts["refusal"] is None
+    text = saved.read_text().replace('"tol": "0"', '"tol": "1"')
+    saved.write_text(text)
+    assert run("verify", saved, cancelling, "--json") == 1
+    assert not json.loads(capsys.readouterr().out)["holds"]
+
+
+def test_check_and_verify_refuse_bad_input(capsys, cancelling, tmp_path):
+    assert "--affine" in error(capsys, "check", cancelling)
+    assert "low < high" in error(capsys, "check", "--affine", cancelling, "--low", "1")
+    assert "0 to 1" in error(capsys, "check", "--affine", cancelling, "--outputs", "2")
+    assert "tolerance" in error(capsys, "check", "--affine", cancelling, "--tol=-1")
+    assert "nowhere" in error(capsys, "check", "--affine", cancelling, "--save", tmp_path / "nowhere" / "p")
+    hostile = tmp_path / "proof.json"
+    hostile.write_text('{"format": "foldline proof"')
+    assert "proof.json" in error(capsys, "verify", hostile, cancelling)
+    assert "missing" in error(capsys, "verify", tmp_path / "missing", cancelling)

@@ -1,13 +1,14 @@
 """Whether all regions of a network on a domain have one map, or maps within a tolerance of one."""
 
 import math
+import time
 from fractions import Fraction
-from itertools import groupby
 
 import numpy as np
 
 from . import exact_rows
 from .bends import bent_pair, uniform, witness_on
+from .cells import ExactChain, quotient
 from .domains import Ball, Space
 from .evaluation import unpack_patterns
 from .maps import maps_of
@@ -25,18 +26,18 @@ _N_ATTEMPTS = 4
 
 def by_regions(question, most):
     """The verdict from all regions, or from at most so many, or from those before the deadline."""
-    seen, is_open = _Seen(question), False
     d = question.domain.dimension
     if d > _MOST_WALKED:
         return question.verdict("undecided", f"regions in {d} dimensions are not looked at one by one")
+    seen, is_open = _Seen(question), False
+    want = "rows" if question.tol else "patterns"
     for chart in question.domain._charts():
-        walk = Walk(question.asked, chart, check_engine("auto", d), want="rows")
+        walk = Walk(question.asked, chart, check_engine("auto", d), want=want)
         for part in parts(walk, 1, question.deadline, most + 1 - seen.n):
-            for columns in _columns(walk, part):
-                verdict = seen.add(chart, *columns)
-                if verdict is not None:
-                    return verdict
-            is_open = bool(part.opens) or seen.n > most
+            verdict = seen.add(chart, part)
+            if verdict is not None:
+                return verdict
+            is_open = bool(part.opens) or seen.n > most or seen.n_skipped > 0
             if is_open:
                 break
         if is_open:
@@ -45,12 +46,12 @@ def by_regions(question, most):
     if question.tol:
         return _nearly(question, seen, limit if is_open else None)
     if is_open:
-        return question.verdict("undecided", limit, **seen.facts())
+        return question.verdict("undecided", limit, volume_proved=seen.volume(), **seen.facts())
     if seen.n_different:
-        reason = "regions have different maps, and the points between them that were tried lie on one line"
+        reason = "regions have different maps, but on the segments between them that were tried no fold shows"
         return question.verdict("undecided", reason, **seen.facts())
     if d > _MOST_DIMENSIONS and seen.n > 1:
-        reason = f"all {seen.n:,} regions have one map, which no certificate shows in {d} dimensions"
+        reason = f"all {seen.n:,} regions have one map, but no certificate shows that in {d} dimensions"
         return question.verdict("undecided", reason, **seen.facts())
     reason = "one region" if seen.n == 1 else f"all {seen.n:,} regions have one map"
     return question.same_map(reason, seen.first, seen.marks(), **seen.facts())
@@ -61,21 +62,21 @@ class _Seen:
 
     def __init__(self, question):
         self.question = question
-        self.first = self.first_rounded = self.first_bits = self.first_point = None
-        self.patterns, self.points = {}, []
-        self.n_different, self.volume, self.slope_change = 0, 0.0, 0.0
+        self.first = self.first_rounded = self.first_region = None
+        self.patterns, self.same, self.points = {}, [], []
+        self.n_different, self.n_skipped, self.slope_change = 0, 0, 0.0
         self._rng = np.random.default_rng(1)
 
     @property
     def n(self):
         return len(self.patterns)
 
-    def add(self, chart, patterns, points, volumes, corners):
-        """Take in some regions; the verdict, if they show that the network is not affine."""
+    def add(self, chart, part):
+        """Take in the regions of a part; the verdict, if they show that the network is not affine."""
         question = self.question
-        points = _coordinates(question.domain, chart, points)
-        is_new = np.array([p.tobytes() not in self.patterns for p in patterns], bool)
-        patterns, points = patterns[is_new], points[is_new]
+        if question.tol:
+            self.points += [_coordinates(question.domain, chart, _corners(rows)) for rows in part.rows]
+        patterns = part.patterns[[p.tobytes() not in self.patterns for p in part.patterns]]
         self.patterns |= dict.fromkeys(p.tobytes() for p in patterns)
         if not len(patterns):
             return None
@@ -84,50 +85,59 @@ class _Seen:
             maps, errors = maps_of(question.asked, question.domain, patterns)
             if self.first is None:
                 self.first, self.first_rounded = question.maps.of(bits[0].tolist()), maps[0]
-                self.first_bits, self.first_point = bits[0].tolist(), points[0]
+                self.first_region = chart, bits[0].tolist()
             change = abs(maps - self.first_rounded)
             is_other = (change > 3 * errors).any(axis=(1, 2))
-            self.slope_change = max(self.slope_change, _largest(change[is_other, :, :-1]))
+            change = change[:, :, :-1].max(axis=(1, 2), initial=0)
+        self.slope_change = max(self.slope_change, _largest(change[is_other]))
         if question.tol:
-            self.points.append(points if corners is None else _coordinates(question.domain, chart, corners))
-        elif is_other.any():
-            order = np.argsort(-np.where(is_other, change.max(axis=(1, 2)), -1))
-            verdict = self._witness(bits, points, order[: min(_N_ATTEMPTS, is_other.sum())])
+            return None
+        self.n_different += int(is_other.sum())
+        most_different = np.argsort(-np.where(is_other, change, -1))
+        for i in most_different[: min(_N_ATTEMPTS, is_other.sum())]:
+            verdict = self._witness(chart, bits[i].tolist())
             if verdict is not None:
                 return verdict
         for i in np.flatnonzero(~is_other):
             if question.late():
-                break
-            is_other[i] = (question.maps.of(bits[i].tolist()) != self.first).any()
-            if not is_other[i]:
-                self.volume += volumes[is_new][i]
-            elif not question.tol:
-                verdict = self._witness(bits, points, [i])
+                self.n_skipped += 1
+            elif (question.maps.of(bits[i].tolist()) == self.first).all():
+                self.same.append((chart, bits[i].tolist()))
+            else:
+                self.n_different += 1
+                verdict = self._witness(chart, bits[i].tolist())
                 if verdict is not None:
                     return verdict
-        self.n_different += int(is_other.sum())
         return None
 
     def facts(self):
+        return {"n_regions": self.n, "slope_change": self.slope_change}
+
+    def volume(self):
+        """The share of the domain that regions with the first map have, of those for which there was time."""
         ends = self.question.domain._bounds()
-        whole = math.nan if ends is None else float(np.prod(ends[1] - ends[0]))
-        share = min(self.volume / whole, 1.0) if whole > 0 else math.nan
-        return {"n_regions": self.n, "volume_proved": share, "slope_change": self.slope_change}
+        if ends is None or not self.question.has_corners:
+            return math.nan
+        asked, total = self.question.asked, 0.0
+        chain = ExactChain(asked, self.question.domain)
+        for chart, bits in self.same:
+            row = _described(self.question, chart, bits)
+            if row is None:
+                break
+            is_exact = not isinstance(row, Rows)
+            total += (exact_rows.columns(asked, chain, [row])["volumes"] if is_exact else row.volumes)[0]
+        return min(float(total / np.prod(ends[1] - ends[0])), 1.0)
 
     def marks(self):
         packed = np.frombuffer(b"".join(self.patterns), np.uint8).reshape(self.n, -1)
         bits = unpack_patterns(packed, self.question.asked.n_neurons)
         return sorted("".join("1" if bit else "0" for bit in row) for row in bits.tolist())
 
-    def _witness(self, bits, points, rows):
-        """From a point of the first region to one of a region with another map."""
-        start = _generic(self.question, self.first_bits, self.first_point, self._rng)
-        for i in rows if start else ():
-            stop = _generic(self.question, bits[i].tolist(), points[i], self._rng)
-            witness = witness_on(self.question, start, stop) if stop else None
-            if witness is not None:
-                return self.question.not_affine(witness, **self.facts())
-        return None
+    def _witness(self, chart, bits):
+        """The verdict from a point of the first region and one of a region with another map."""
+        ends = [_generic(self.question, *region, self._rng) for region in (self.first_region, (chart, bits))]
+        witness = witness_on(self.question, *ends) if all(ends) else None
+        return None if witness is None else self.question.not_affine(witness, **self.facts())
 
 
 def _largest(values):
@@ -135,19 +145,24 @@ def _largest(values):
     return float(values.max(initial=0))
 
 
-def _columns(walk, part):
-    """(patterns, points, volumes, corners or None) of the regions of a part, in order."""
-    done = 0
-    for is_exact, group in groupby(part.rows, key=lambda rows: not isinstance(rows, Rows)):
-        for rows in [list(group)] if is_exact else group:
-            if is_exact:
-                columns = exact_rows.columns(walk.net, walk.exact.chain, rows)
-                corners = np.concatenate(columns["vertices"])
-                points, volumes = columns["interior_points"], columns["volumes"]
-            else:
-                points, volumes, corners = rows.points, rows.volumes, rows.vertices
-            yield part.patterns[done : done + len(points)], points, volumes, corners if len(corners) else None
-            done += len(points)
+def _described(question, chart, bits):
+    """The `Rows` or the `exact_cells.Row` of one region; None: there was no time."""
+    walk = Walk(question.asked, chart, check_engine("auto", chart.dimension), want="rows")
+    opens = [walk.root._replace(bits=np.packbits(bits, bitorder="little").tobytes(), length=len(bits))]
+    while opens and time.monotonic() < question.end:
+        part = walk.run(opens, math.inf, 1)
+        if part.n_cells:
+            return part.rows[0]
+        opens = part.opens
+    return None
+
+
+def _corners(rows):
+    """Corners of regions, or a point of each where their engine keeps none."""
+    if isinstance(rows, Rows):
+        return rows.vertices if len(rows.vertices) else rows.points
+    with np.errstate(all="ignore"):
+        return np.array([[quotient(u, v[-1]) if v[-1] else math.inf for u in v[:-1]] for v in rows.vertices])
 
 
 def _coordinates(domain, chart, points):
@@ -162,8 +177,13 @@ def _coordinates(domain, chart, points):
     return points
 
 
-def _generic(question, bits, point, rng):
-    """A random point near one of a region, with the region's bits; None: it is too narrow for doubles."""
+def _generic(question, chart, bits, rng):
+    """A random point of a region, with its bits; None: it is too narrow for doubles, or there was no time."""
+    row = _described(question, chart, bits)
+    if row is None:
+        return None
+    point = row.points[0] if isinstance(row, Rows) else _corners(row).mean(axis=0)
+    (point,) = _coordinates(question.domain, chart, point[None])
     ends = question.domain._bounds()
     size = 1 + abs(point) if ends is None else ends[1] - ends[0]
     for k in range(3, 60, 3):
@@ -182,8 +202,10 @@ def _generic(question, bits, point, rng):
 def _nearly(question, seen, limit):
     """The verdict where outputs may differ from an affine map: its nearest at the corners of regions."""
     rng = np.random.default_rng(0)
-    points = np.concatenate([*seen.points, uniform(question, 1024, rng)])
-    points = points[np.isfinite(points).all(axis=1)]
+    points = np.concatenate([*seen.points, np.empty((0, question.n_coordinates))])
+    points = np.unique(points[np.isfinite(points).all(axis=1)], axis=0)
+    if limit or not question.has_corners:  # else an output is farthest from an affine map at a corner
+        points = np.concatenate([points, uniform(question, 1024, rng)])
     if len(points) > _MOST_POINTS:
         points = points[rng.choice(len(points), _MOST_POINTS, replace=False)]
     x, y = points[rng.integers(len(points), size=(2, _MOST_POINTS))]
@@ -197,13 +219,13 @@ def _nearly(question, seen, limit):
     rows = [[Fraction(x) for x in row] for row in _nearest(points, values.astype(float)).tolist()]
     certificate = question.certificate(rows, seen.marks())
     try:
-        deviation = certificate.deviation(deadline=question.deadline)
+        deviation = certificate.deviation(deadline=question.end)
     except (TimeoutError, ValueError) as error:
         reason = str(error) or f"a limit was met in proving {seen.n:,} regions"
         return question.verdict("undecided", reason, **facts)
     if deviation <= Fraction(question.tol):
         reason = "an affine map is within tol"
-        return question.affine(reason, certificate, deviation, **seen.facts())
+        return question.affine(reason, certificate, gap, deviation, **seen.facts())
     facts["deviation"] = (gap, float(deviation))
     return question.verdict("undecided", "the nearest affine map that was found is not within tol", **facts)
 
@@ -229,4 +251,7 @@ def _nearest(points, values):
             weights /= weights.sum()
         slopes = best[1][:-1] / size
         rows.append(np.append(slopes, best[1][-1] - slopes @ middle))
-    return np.array(rows)
+    rows = np.array(rows)
+    # to 40 bits: where the nearest has few digits, and rounding has hidden them, it is met
+    unit = np.spacing(abs(rows).max(axis=1, keepdims=True)) * 2.0**12
+    return np.where(unit > 0, np.round(rows / unit) * unit, 0)

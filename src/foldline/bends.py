@@ -74,13 +74,13 @@ def uniform(question, n, rng):
     return points + domain.center if isinstance(domain, Ball) else points
 
 
-def witness_on(question, x, y):
+def witness_on(question, x, y, n_halvings=_N_HALVINGS):
     """A witness on the segment from x, in the interior of a region, to y, or None.
 
     If f(y) is not what the map at x gives there, the difference D is 0 near x and not at y. Then
     D(t) = 2 D(t / 2) fails for some t = 1, 1/2, 1/4, ..., and there it is.
     """
-    for _ in range(_N_HALVINGS):
+    for _ in range(n_halvings):
         if question.is_bent(x, y):
             return _narrowed(question, x, y)
         if question.late():

@@ -390,7 +390,7 @@ def _verdict_text(found):
     if found.status == "affine":
         within = f" within {found.tol:g}" if found.tol else ""
         rows = (
-            f"  y{k} = {' + '.join(f'{a:.6g} x{i}' for i, a in enumerate(row) if a) or '0'} + {b:.6g}"
+            f"  y{k} = {b:.6g}{''.join(_term(a, f'x{i}') for i, a in enumerate(row) if a)}"
             for k, row, b in zip(found.outputs, found.A.tolist(), found.b.tolist())
         )
         return "\n".join([f"Affine{within}: {found.reason}.", *itertools.islice(rows, 20)])
@@ -406,6 +406,10 @@ def _verdict_text(found):
         f"Undecided: {found.reason}. One map is proved on {found.volume_proved:.3%} of the box; "
         f"the largest change of slope seen is {found.slope_change:.6g}."
     )
+
+
+def _term(factor, name):
+    return f" {'-' if factor < 0 else '+'} {abs(factor):.6g} {name}"
 
 
 def _verify(args):

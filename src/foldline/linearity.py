@@ -23,6 +23,8 @@ __all__ = ["check_affine"]
 
 _MOST_PRODUCTS = 4_000_000
 _N_SEGMENTS = 8
+# The share of the time that the search may take.
+_SEARCH = 0.8
 
 
 def check_affine(net, domain, outputs=None, tol=0.0, time_limit=None, max_regions=None):
@@ -74,8 +76,8 @@ def check_affine(net, domain, outputs=None, tol=0.0, time_limit=None, max_region
     check_question(net, domain, max_regions=max_regions, time_limit=time_limit)
     outputs = _checked_outputs(net, outputs)
     tol = _checked_tolerance(tol)
-    deadline = math.inf if time_limit is None else start + time_limit
-    question = Question(net, domain, outputs, tol, deadline)
+    limit = math.inf if time_limit is None else time_limit
+    question = Question(net, domain, outputs, tol, start + _SEARCH * limit, start + limit)
     most = math.inf if max_regions is None else max_regions
     for attempt in (_by_stability, _by_cancellation, by_triples):
         verdict = attempt(question)
@@ -186,7 +188,7 @@ def _witness_across(question, forms):
         ends = _farthest(question, form)
         if ends is None or question.late():
             break
-        witness = witness_on(question, *(_off_corner(question, form, end, rng) for end in ends))
+        witness = witness_on(question, *(_off_corner(question, form, end, rng) for end in ends), n_halvings=3)
         if witness is not None:
             return question.not_affine(witness)
     return None

@@ -208,6 +208,8 @@ def _activations(chain, index, body, forms, scale, marks):
     factors, cancelling = [one] * len(forms), []
     for j, mark in zip(chain.folds(index), marks):
         if mark == "*":
+            if low[j] >= 0 or high[j] <= 0:
+                raise Refused(f"unit {j} of layer {index} has one sign on a cell where it is marked *")
             cancelling.append(j)
         elif mark == "1":
             if low[j] < 0 or high[j] <= 0:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .cells import quotient
 from .certificates import Certificate, Witness, midpoint, plain_domain
-from .domains import Ball
+from .domains import Ball, Space
 from .exact import ExactMaps, integers
 from .network import Network
 from .proofs import Chain, Place
@@ -87,8 +87,9 @@ class Question:
     Points are in the coordinates of certificates: the inputs, or a slice's own.
     """
 
-    def __init__(self, net, domain, outputs, tol, deadline):
-        self.net, self.domain, self.outputs, self.tol, self.deadline = net, domain, outputs, tol, deadline
+    def __init__(self, net, domain, outputs, tol, deadline, end):
+        self.net, self.domain, self.outputs, self.tol = net, domain, outputs, tol
+        self.deadline, self.end = deadline, end  # of the search, and of what is made of it
         layers = [(w.astype(np.float64), b.astype(np.float64)) for w, b in zip(net.weights, net.biases)]
         layers[-1] = tuple(array[list(outputs)] for array in layers[-1])
         self.asked = Network(layers, [s.astype(np.float64) for s in net.slopes])
@@ -103,6 +104,11 @@ class Question:
     @property
     def n_coordinates(self):
         return self.domain.dimension
+
+    @property
+    def has_corners(self):
+        """Whether regions are kept with their corners, all of them points."""
+        return self.n_coordinates <= 6 and not isinstance(self.domain, Space)
 
     def verdict(self, status, reason, **found):
         return Verdict(status, reason, self.outputs, self.tol, **found)
@@ -120,14 +126,15 @@ class Question:
             net=self.net,
         )
 
-    def affine(self, reason, certificate, deviation=Fraction(0), **found):
+    def affine(self, reason, certificate, nearest=0.0, deviation=Fraction(0), **found):
+        """The verdict where no affine map is nearer than `nearest`, and the certificate's deviates so."""
         return self.verdict(
             "affine",
             reason,
             A=np.array([[rounded(x) for x in row] for row in certificate.A]),
             b=np.array([rounded(x) for x in certificate.b]),
             certificate=certificate,
-            deviation=(0.0, float_above(deviation)),
+            deviation=(nearest, float_above(deviation)),
             **{**found, "volume_proved": 1.0},
         )
 
