@@ -182,6 +182,16 @@ def test_more_cells_than_the_first_chart_shows_are_found_in_all_of_space(d):
     assert fl.count_regions(net, fl.Space(d)).count == expected
 
 
+@pytest.mark.parametrize("n_in", [1, 2, 3, 7])
+def test_a_walk_leaves_the_floating_point_unit_as_it_was(n_in):
+    net = network(*networks.random_network(0, (n_in, 6, 1), slopes=0.0, bias=0.25))
+    root = np.sqrt(np.longdouble(2) + np.arange(20, dtype=np.longdouble))
+    for engine in engines(n_in):
+        fl.count_regions(net, box(net), engine=engine)
+        assert np.array_equal(np.sqrt(np.longdouble(2) + np.arange(20, dtype=np.longdouble)), root)
+        assert np.linalg.matrix_rank(np.eye(3)) == 3
+
+
 def test_bad_questions_say_what_was_wanted():
     net = network(*LARGE)
     with pytest.raises(ValueError, match="'sweep', the domain has 2 dimensions"):
