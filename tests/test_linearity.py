@@ -270,6 +270,13 @@ def test_a_time_limit_is_kept_and_what_was_found_is_returned():
     assert 0 < verdict.volume_proved < 1
 
 
+def test_ties_in_many_dimensions_are_undecided_at_once():
+    net = fl.Network(*dyadic_cells(3, 30))
+    verdict = check(net, fl.Box(-1, 1, n_in=30))
+    assert verdict.status == "undecided"
+    assert "30 dimensions" in verdict.reason
+
+
 # Within a tolerance -------------------------------------------------------------------------------
 
 ABS = fl.Network(*networks.ABSOLUTE)
