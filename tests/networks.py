@@ -332,6 +332,27 @@ def cancelling(seed, widths, dtype=np.float64):
     return chain(*layers, dtype=dtype)
 
 
+def degenerate(rng):
+    """Small integers, most neurons with a mirror image, many of which cancel."""
+    d, n_layers = int(rng.integers(1, 4)), int(rng.integers(1, 4))
+    widths = [d, *rng.integers(1, 6, n_layers), int(rng.integers(1, 3))]
+    layers, slopes = [], []
+    for i, (n, m) in enumerate(zip(widths, widths[1:])):
+        w, b = rng.integers(-2, 3, (m, n)).astype(float), 1.0 * rng.integers(-1, 2, m) * rng.integers(0, 2, m)
+        layers.append((w, b))
+        if i < n_layers:
+            slopes.append(rng.choice([0, 0, 0, -1, 1, 0.5], m) if rng.random() < 0.4 else np.zeros(m))
+    for i in range(n_layers):
+        k = widths[i + 1] // 2
+        if k and rng.random() < 0.7:
+            (w, b), above, size = layers[i], layers[i + 1][0], rng.choice([-1, 1, 2], k)
+            w[-k:], b[-k:], slopes[i][-k:] = w[:k] * size[:, None], b[:k] * size, slopes[i][:k]
+            above[:, :k] *= 2
+            if rng.random() < 0.8:
+                above[:, -k:] = -above[:, :k] / abs(size)
+    return layers, slopes
+
+
 def difficult(dtype):
     """{name: (network, scale of its points)}: every scale and degeneracy that has a name."""
     info = np.finfo(dtype)

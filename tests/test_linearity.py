@@ -202,27 +202,6 @@ def test_every_kind_of_domain_has_verdicts(domain, A):
         assert verdict.b.tolist() == ([0] if type(domain).__name__ != "Segment" or A == [[0]] else [1])
 
 
-def degenerate(rng):
-    """Small integers, most neurons with a mirror image, many of which cancel."""
-    d, n_layers = int(rng.integers(1, 4)), int(rng.integers(1, 4))
-    widths = [d, *rng.integers(1, 6, n_layers), int(rng.integers(1, 3))]
-    layers, slopes = [], []
-    for i, (n, m) in enumerate(zip(widths, widths[1:])):
-        w, b = rng.integers(-2, 3, (m, n)).astype(float), 1.0 * rng.integers(-1, 2, m) * rng.integers(0, 2, m)
-        layers.append((w, b))
-        if i < n_layers:
-            slopes.append(rng.choice([0, 0, 0, -1, 1, 0.5], m) if rng.random() < 0.4 else np.zeros(m))
-    for i in range(n_layers):
-        k = widths[i + 1] // 2
-        if k and rng.random() < 0.7:
-            (w, b), above, size = layers[i], layers[i + 1][0], rng.choice([-1, 1, 2], k)
-            w[-k:], b[-k:], slopes[i][-k:] = w[:k] * size[:, None], b[:k] * size, slopes[i][:k]
-            above[:, :k] *= 2
-            if rng.random() < 0.8:
-                above[:, -k:] = -above[:, :k] / abs(size)
-    return fl.Network(layers, slopes)
-
-
 def degenerate_domain(rng, d):
     kind = rng.integers(5)
     if kind == 0:
@@ -240,7 +219,7 @@ def test_no_verdict_on_degenerate_networks_is_wrong():
     statuses = []
     for seed in range(150):
         rng = np.random.default_rng(seed)
-        net = degenerate(rng)
+        net = fl.Network(*networks.degenerate(rng))
         domain = degenerate_domain(rng, net.n_in)
         statuses.append(check(net, domain).status)
         assert statuses[-1] == ("affine" if number_of_maps(net, domain) == 1 else "not_affine"), seed
@@ -289,6 +268,13 @@ def test_a_time_limit_is_kept_and_what_was_found_is_returned():
     assert verdict.status == "undecided"
     assert verdict.n_regions > 0
     assert 0 < verdict.volume_proved < 1
+
+
+def test_ties_in_many_dimensions_are_undecided_at_once():
+    net = fl.Network(*dyadic_cells(3, 30))
+    verdict = check(net, fl.Box(-1, 1, n_in=30))
+    assert verdict.status == "undecided"
+    assert "30 dimensions" in verdict.reason
 
 
 # Within a tolerance -------------------------------------------------------------------------------

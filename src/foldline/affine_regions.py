@@ -16,7 +16,7 @@ from .walk import Rows, Walk, check_engine, parts
 
 __all__ = ["by_regions"]
 
-# Certificates of several regions are checked at their corners.
+# Certificates of several regions are checked at their corners, and so are cells in integers.
 _MOST_DIMENSIONS = 12
 # Beyond, a step of the walk may take longer than a limit allows.
 _MOST_WALKED = 64
@@ -33,7 +33,7 @@ def by_regions(question, most):
     want = "rows" if question.tol else "patterns"
     for chart in question.domain._charts():
         walk = Walk(question.asked, chart, check_engine("auto", d), want=want)
-        for part in parts(walk, 1, question.deadline, most + 1 - seen.n):
+        for part in _parts(walk, question.deadline, most + 1 - seen.n):
             verdict = seen.add(chart, part)
             if verdict is not None:
                 return verdict
@@ -43,6 +43,8 @@ def by_regions(question, most):
         if is_open:
             break
     limit = f"a limit was met after {seen.n:,} regions"
+    if d > _MOST_DIMENSIONS and seen.n <= most and not question.late():
+        limit = f"after {seen.n:,} regions doubles do not decide, and {d} dimensions are too many for integers"
     if question.tol:
         return _nearly(question, seen, limit if is_open else None)
     if is_open:
@@ -55,6 +57,19 @@ def by_regions(question, most):
         return question.verdict("undecided", reason, **seen.facts())
     reason = "one region" if seen.n == 1 else f"all {seen.n:,} regions have one map"
     return question.same_map(reason, seen.first, seen.marks(), **seen.facts())
+
+
+def _parts(walk, deadline, most_cells):
+    """The parts of a walk. In many dimensions only what doubles decide: exact cells have too many corners."""
+    if walk.domain.dimension <= _MOST_DIMENSIONS:
+        yield from parts(walk, 1, deadline, most_cells)
+        return
+    opens, n, is_last = [walk.root], 0, False
+    while opens and not is_last:
+        part = walk.run(opens[:1], max(deadline - time.monotonic(), 0.0), int(min(most_cells - n, 2**62)))
+        opens, n = part.opens + opens[1:], n + part.n_cells
+        is_last = any(p.arithmetic for p in part.opens) or n >= most_cells or time.monotonic() >= deadline
+        yield part._replace(opens=opens if is_last else [])
 
 
 class _Seen:
@@ -120,12 +135,14 @@ class _Seen:
             return math.nan
         asked, total = self.question.asked, 0.0
         chain = ExactChain(asked, self.question.domain)
+        begin, slowest = time.monotonic(), 0.0
         for chart, bits in self.same:
-            row = _described(self.question, chart, bits)
+            row = _described(self.question, chart, bits) if begin + slowest < self.question.end else None
             if row is None:
                 break
             is_exact = not isinstance(row, Rows)
             total += (exact_rows.columns(asked, chain, [row])["volumes"] if is_exact else row.volumes)[0]
+            slowest, begin = max(slowest, time.monotonic() - begin), time.monotonic()
         return min(float(total / np.prod(ends[1] - ends[0])), 1.0)
 
     def marks(self):
@@ -150,7 +167,9 @@ def _described(question, chart, bits):
     walk = Walk(question.asked, chart, check_engine("auto", chart.dimension), want="rows")
     opens = [walk.root._replace(bits=np.packbits(bits, bitorder="little").tobytes(), length=len(bits))]
     while opens and time.monotonic() < question.end:
-        part = walk.run(opens, math.inf, 1)
+        if opens[0].arithmetic and chart.dimension > _MOST_DIMENSIONS:
+            return None
+        part = walk.run(opens, max(question.end - time.monotonic(), 0.0), 1)
         if part.n_cells:
             return part.rows[0]
         opens = part.opens

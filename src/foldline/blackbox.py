@@ -10,7 +10,7 @@ from .domains import Ball, Domain, Polytope, Space
 __all__ = ["AffineTest", "test_affine"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AffineTest:
     """What `test_affine` saw: a sample, never a proof that the function is affine.
 

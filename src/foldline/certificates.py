@@ -47,11 +47,7 @@ class _Proof:
 
     def refusal(self, net=None):
         """Why it does not hold, or None: it does."""
-        net = self.net if net is None else net
-        if net is None:
-            raise ValueError("a proof from a file has no network with it; wanted verify(net)")
-        if not isinstance(net, Network):
-            raise TypeError(f"net is {type(net).__name__}; wanted a Network")
+        net = self._network(net)
         if net.digest != self.digest:
             return f"it is about the network {self.digest[:16]}..., this one is {net.digest[:16]}..."
         if not self.intact:
@@ -68,6 +64,14 @@ class _Proof:
             return str(refused)
         return None
 
+    def _network(self, net):
+        net = self.net if net is None else net
+        if net is None:
+            raise ValueError("a proof from a file has no network with it; wanted verify(net)")
+        if not isinstance(net, Network):
+            raise TypeError(f"net is {type(net).__name__}; wanted a Network")
+        return net
+
     def save(self, path):
         """Write it to a file of JSON, whole or not at all; `load_proof` reads it back."""
         document = _document(self)
@@ -76,7 +80,7 @@ class _Proof:
             file.write(json.dumps(document, indent=1).encode())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Certificate(_Proof):
     """Proof that outputs of a network are affine on a domain, or within `tol` of an affine map.
 
@@ -116,7 +120,11 @@ class Certificate(_Proof):
     tol: Fraction
     patterns: tuple
     intact: bool = True
-    net: Network = field(default=None, repr=False, compare=False)
+    net: Network = field(default=None, compare=False)
+
+    def __repr__(self):
+        within = f" within {float(self.tol):g}" if self.tol else ""
+        return f"Certificate(affine{within}, {self.domain['kind']}, {len(self.patterns):,} patterns)"
 
     def deviation(self, net=None, deadline=float("inf")):
         """The largest distance of an output from the map, anywhere on the domain: exact, a Fraction.
@@ -126,7 +134,7 @@ class Certificate(_Proof):
         ValueError
             The patterns do not cover the domain.
         """
-        net = self.net if net is None else net
+        net = self._network(net)
         chain = Chain(net.weights, net.biases, net.slopes, self.outputs)
         place = Place(**self.domain)
         try:
@@ -146,7 +154,7 @@ class Certificate(_Proof):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Witness(_Proof):
     """Proof that an output is not affine on a domain: three points on a line.
 
@@ -185,7 +193,11 @@ class Witness(_Proof):
     gap: Fraction
     neurons: tuple
     intact: bool = True
-    net: Network = field(default=None, repr=False, compare=False)
+    net: Network = field(default=None, compare=False)
+
+    def __repr__(self):
+        within = f" within {float(self.tol):g}" if self.tol else ""
+        return f"Witness(not affine{within}, {self.domain['kind']}, output {self.outputs[0]})"
 
     @property
     def x(self):

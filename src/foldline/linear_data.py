@@ -13,7 +13,7 @@ from .network import Network
 __all__ = ["DataLinearity", "is_linear_on_data"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DataLinearity:
     """What `is_linear_on_data` found; true when the points have one map.
 

@@ -137,7 +137,7 @@ def largest_deviation(chain, place, claim, patterns, tol, deadline=inf):
         The map A u + b: rows of A, each followed by its b.
     patterns : list of str
         For every cell of the domain the marks of all neurons: 1 where z > 0 on the cell, 0 where z <= 0
-        and * for a neuron that changes sign but cancels with others of the same fold.
+        and * for a neuron that may change sign but cancels with others of the same fold.
     deadline : float
         Of `time.monotonic`; TimeoutError when it has come.
 
@@ -208,8 +208,6 @@ def _activations(chain, index, body, forms, scale, marks):
     factors, cancelling = [one] * len(forms), []
     for j, mark in zip(chain.folds(index), marks):
         if mark == "*":
-            if low[j] >= 0 or high[j] <= 0:
-                raise Refused(f"unit {j} of layer {index} has one sign on a cell where it is marked *")
             cancelling.append(j)
         elif mark == "1":
             if low[j] < 0 or high[j] <= 0:

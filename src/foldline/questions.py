@@ -18,7 +18,7 @@ from .proofs import Chain, Place
 __all__ = ["Question", "Verdict", "rounded"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Verdict:
     """What `check_affine` found; true when it says yes.
 
@@ -128,11 +128,14 @@ class Question:
 
     def affine(self, reason, certificate, nearest=0.0, deviation=Fraction(0), **found):
         """The verdict where no affine map is nearer than `nearest`, and the certificate's deviates so."""
+        A = np.array([[rounded(x) for x in row] for row in certificate.A])
+        b = np.array([rounded(x) for x in certificate.b])
+        A.flags.writeable = b.flags.writeable = False
         return self.verdict(
             "affine",
             reason,
-            A=np.array([[rounded(x) for x in row] for row in certificate.A]),
-            b=np.array([rounded(x) for x in certificate.b]),
+            A=A,
+            b=b,
             certificate=certificate,
             deviation=(nearest, float_above(deviation)),
             **{**found, "volume_proved": 1.0},
