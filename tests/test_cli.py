@@ -189,10 +189,23 @@ def test_no_points_give_no_outputs(capsys, tmp_path, model, text):
     path = tmp_path / "points.csv"
     path.write_text(text)
     out = tmp_path / "out.npy"
-    assert document(capsys, "eval", model, path)["outputs"] == []
+    assert run("eval", model, path, "--json") == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["outputs"] == []
+    assert said.err == f"foldline: note: {path} holds no points\n"
     assert run("eval", model, path, "-o", out) == 0
     assert np.load(out).shape == (0, 2)
     assert run("eval", model, "--random", 0) == 0
+
+
+def test_points_may_stand_behind_options(capsys, model, points_file):
+    assert run("eval", model, "--workers", "2", points_file) == 0
+    behind = capsys.readouterr().out
+    assert run("eval", model, points_file, "--workers", "2") == 0
+    assert capsys.readouterr().out == behind != ""
+    assert run("eval", model, "--workers", "2", points_file, "more") == 2
+    assert "unrecognized arguments: more" in capsys.readouterr().err
+    assert run("info", model, points_file) == 2
 
 
 def test_random_points_fill_the_box_that_was_asked_for(capsys, tmp_path):

@@ -316,6 +316,22 @@ def test_different_regions_are_not_equal():
     assert one != fl.regions(fl.Network([(net.weights[0], None), ([[1.0, 1.0]], None)]), one.domain)
 
 
+def test_a_row_has_the_columns_of_its_region(found):
+    rows = list(found)
+    assert len(rows) == len(found)
+    for i, row in enumerate(rows):
+        for name, column in (("A", found.A), ("b", found.b), ("pattern", found.patterns)):
+            np.testing.assert_array_equal(getattr(row, name), column[i])
+        np.testing.assert_array_equal(row.interior_point, found.interior_points[i])
+        np.testing.assert_array_equal(row.vertices, found.vertices[i])
+        np.testing.assert_equal(row.volume, found.volumes[i])
+    np.testing.assert_array_equal(found[-1].A, found.A[-1])
+    with pytest.raises(IndexError, match=f"there are {len(found)}, from 0"):
+        found[len(found)]
+    with pytest.raises(TypeError, match="wanted the number of a row"):
+        found["A"]
+
+
 def test_results_are_frozen():
     regions = square()
     with pytest.raises(AttributeError, match="frozen"):

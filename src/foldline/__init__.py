@@ -19,7 +19,7 @@ from .linearity import check_affine
 from .lipschitz import Lipschitz, lipschitz
 from .network import Network
 from .questions import Verdict
-from .region_tables import Regions
+from .region_tables import Region, Regions
 from .regions import iter_regions, regions
 from .sampling import PatternCount, count_patterns
 from .shape import ShapeVerdict, check_convex, check_monotone
@@ -42,6 +42,7 @@ __all__ = [
     "Plane",
     "Polytope",
     "RegionCount",
+    "Region",
     "Regions",
     "Segment",
     "ShapeVerdict",
@@ -76,6 +77,10 @@ __all__ = [
     "test_affine",
     "unpack_patterns",
 ]
+
+
+def __dir__():
+    return sorted(__all__)
 
 
 def __getattr__(name):

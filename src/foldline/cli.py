@@ -551,6 +551,8 @@ def _read_points(args, net):
         raise ValueError(
             f"{name} has shape {points.shape}; this network takes (n_points, {net.n_in})"
         )
+    if not len(points):
+        warnings.warn(f"{name} holds no points", stacklevel=2)
     return points
 
 
@@ -764,9 +766,16 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message):
         sys.exit(_complain(f"{message} (see {self.prog} --help)", BAD_INPUT))
 
+    def parse_known_args(self, args=None, namespace=None):
+        """Takes POINTS behind options, too: before Python 3.13 argparse wants it next to MODEL."""
+        namespace, rest = super().parse_known_args(args, namespace)
+        if rest and self.get_default("takes_points") and namespace.points is None and rest[0][0] != "-":
+            namespace.points = rest.pop(0)
+        return namespace, rest
+
 
 def _parser():
-    parser = _Parser(prog="foldline", description="Evaluate piecewise-linear (ReLU-like) networks.")
+    parser = _Parser(prog="foldline", description="Take piecewise-linear (ReLU-like) networks apart.")
     parser.add_argument("--version", action="version", version=f"foldline {fl.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
 
@@ -783,7 +792,7 @@ def _parser():
 
     def add_model(sub):
         sub.add_argument(
-            "model", metavar="MODEL", help="a file that foldline.load reads: .onnx, .npz, .json"
+            "model", metavar="MODEL", help="a file that foldline.load reads: .onnx, .npz, .json, .nnet"
         )
         sub.add_argument(
             "--drop-final", action="store_true", help="leave out a final softmax, sigmoid or argmax"
@@ -791,6 +800,7 @@ def _parser():
 
     def points_command(name, run, help):
         sub = model_command(name, run, help)
+        sub.set_defaults(takes_points=True)
         add = sub.add_argument
         add(
             "points",

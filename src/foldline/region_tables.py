@@ -1,5 +1,6 @@
 """The table of a network's regions: one row each, and what follows from the columns."""
 
+import operator
 from functools import cached_property
 from typing import NamedTuple
 
@@ -8,9 +9,20 @@ import numpy as np
 from . import exports, facets, inscribed
 from .evaluation import unpack_patterns
 
-__all__ = ["Jumps", "Regions"]
+__all__ = ["Jumps", "Region", "Regions"]
 
 _COLUMNS = ("patterns", "A", "b", "interior_points", "vertices", "volumes", "neighbours")
+
+
+class Region(NamedTuple):
+    """One row of `Regions`, in its coordinates u."""
+
+    pattern: np.ndarray
+    A: np.ndarray
+    b: np.ndarray
+    interior_point: np.ndarray
+    vertices: np.ndarray
+    volume: float
 
 
 class Jumps(NamedTuple):
@@ -59,7 +71,8 @@ class Regions:
     inscribed_balls : InscribedBalls
         A largest ball inside each region.
 
-    The last four are computed when asked for, and kept.
+    The last four are computed when asked for, and kept. ``regions[i]`` is row i, a `Region`, and a loop goes
+    over the rows.
     """
 
     def __init__(
@@ -77,6 +90,16 @@ class Regions:
 
     def __len__(self):
         return len(self.patterns)
+
+    def __getitem__(self, i):
+        try:
+            i = range(len(self))[operator.index(i)]
+        except TypeError:
+            raise TypeError(f"regions[{i!r}]: wanted the number of a row") from None
+        except IndexError:
+            raise IndexError(f"regions[{i}]: there are {len(self)}, from 0") from None
+        row = self.patterns[i], self.A[i], self.b[i], self.interior_points[i], self.vertices[i]
+        return Region(*row, float(self.volumes[i]))
 
     def __repr__(self):
         return f"Regions({len(self):,} of {self.net!r} on {self.domain!r}, {self.status})"
