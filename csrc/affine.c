@@ -145,18 +145,6 @@ static void new_maps(const struct FL(fl_network) *network, scratch *s, const uin
     }
 }
 
-static size_t hash_of(const uint8_t *pattern, size_t n_bytes)
-{
-    uint64_t hash = 0;
-    for (size_t i = 0; i < n_bytes; i += 8) {
-        uint64_t word = 0;
-        memcpy(&word, pattern + i, n_bytes - i < 8 ? n_bytes - i : 8);
-        hash = (hash ^ word) * 0x9e3779b97f4a7c15;
-        hash ^= hash >> 32;
-    }
-    return hash;
-}
-
 fl_status FL(fl_local_maps)(const struct FL(fl_network) *network, const uint8_t *patterns, size_t n_points,
                             real *maps, real *offsets)
 {
@@ -168,7 +156,7 @@ fl_status FL(fl_local_maps)(const struct FL(fl_network) *network, const uint8_t 
         size_t points[GROUP], copies[GROUP], originals[GROUP], n_new = 0, n_copies = 0;
         for (size_t p = start; p < n_points && p < start + GROUP; p++) {
             const uint8_t *pattern = patterns + p * n_bytes;
-            const size_t place = hash_of(pattern, n_bytes) & (s.n_places - 1);
+            const size_t place = fl_hash_pattern(pattern, n_bytes) & (s.n_places - 1);
             uint8_t *seen = s.seen + place * n_bytes;
             if (s.seen_at[place] && memcmp(seen, pattern, n_bytes) == 0) {
                 copies[n_copies] = p;

@@ -83,6 +83,11 @@ typedef struct {
 
 FL_DECLARE(float, _f32)
 FL_DECLARE(double, _f64)
+
+/* Lower bounds for the distances of points (n_points, n_in), rows contiguous, to the nearest fold, 0 where a point
+   is not sure to have the pattern it is given with. */
+fl_status fl_radii_of_patterns(const fl_network_f64 *network, const double *points, const uint8_t *patterns,
+                               size_t n_points, fl_norm norm, double *radii);
 #undef FL_DECLARE
 
 /* Where segments cross the folds of a network: what to do, and where to put it. A row is a crossing; rows

@@ -425,6 +425,104 @@ static double multiply_add(size_t n_steps)
     return 2.0 * (double)n_steps * TILE_ROWS * TILE_VECS * LANES;
 }
 
+#if FL_REAL_BITS == 64
+static void keep_forms(const FL(fl_kept) *kept, fl_norm norm, int constant, real rest, real slope, real relative,
+                       const real *restrict active, real *restrict values, real *restrict errors, size_t at)
+{
+    const vec zero = v_set1(0), factor = v_set1(slope), size = v_size(factor);
+    const vec ulp = v_set1(relative), smallest = v_set1(relative > 0 ? DBL_MIN : 0);
+    for (size_t i = 0; i < PANEL; i += LANES) {
+        const vec value = v_load(values + i), more = v_load(errors + i);
+        const vec error = more + v_select(v_positive(more), v_set1(rest), zero);
+        v_store(kept->forms + at + i, value);
+        if (constant) v_store(kept->e + at + i, error);
+        else {
+            const vec side = v_size(value) + error;
+            vec length = v_load(kept->lengths + at + i);
+            if (norm == FL_NORM_INF) length = length + side;
+            else if (norm == FL_NORM_2) length = v_fma(side, side, length);
+            else length = v_max(length, side);
+            v_store(kept->f + at + i, v_load(kept->f + at + i) + error);
+            v_store(kept->lengths + at + i, length);
+        }
+        const vmask on = v_positive(v_load(active + i));
+        vec off = zero, off_error = zero;
+        if (slope != 0) {
+            off = factor * value;
+            off_error = v_fma(v_size(value), ulp, size * error);
+            off_error = off_error + v_select(v_positive(v_size(value)), smallest, zero);
+        }
+        v_store(values + i, v_select(on, value, off));
+        v_store(errors + i, v_select(on, error, off_error));
+    }
+}
+
+static void divide_forms(const FL(fl_kept) *kept, size_t n_in, size_t row, const real *restrict active, size_t at)
+{
+    const vec zero = v_set1(0), one = v_set1(1), infinite = v_set1(HUGE_VAL);
+    const vec gamma = v_set1(2 * (real)(n_in + 8) * REAL_UNIT_ROUNDOFF), up = v_set1(1 + 16 * REAL_UNIT_ROUNDOFF);
+    const vec tiny = v_set1((real)(2 * n_in + 8) * DBL_MIN);
+    for (size_t i = at; i < at + PANEL; i += LANES) {
+        real *c = kept->forms + n_in * row + i;
+        const vec length = v_load(kept->lengths + i), on = v_load(active + i), sign = on + on - one;
+        const vmask has = v_positive(length);
+        const vec inverse = v_select(has, one / length, zero), side = sign * inverse;
+        const vec value = sign * v_load(c), scaled = value * inverse, margin = value - v_load(kept->e + i);
+        const vec of_zero = v_select(v_positive(on), zero, infinite);
+        const vec without = v_select(v_positive(margin), infinite, v_select(v_at_most(zero, margin), of_zero, zero));
+        const vec error = (v_load(kept->e + i) * inverse + gamma * v_size(scaled)) * up + tiny;
+        vec sum = zero;
+        for (size_t k = 0; k < n_in; k++) {
+            const vec t = v_load(kept->forms + k * row + i) * side;
+            v_store(kept->forms + k * row + i, t);
+            sum = sum + v_size(t);
+        }
+        const vec slack = (v_load(kept->f + i) * inverse + gamma * sum) * (up + gamma) + tiny;
+        v_store(c, v_select(has, scaled, without));
+        v_store(kept->e + i, v_select(has, error, zero));
+        v_store(kept->f + i, v_select(has, slack, zero));
+    }
+}
+
+static void turn_tile(const real *restrict from, size_t from_stride, real *restrict to, size_t to_stride)
+{
+    vec tile[LANES];
+    UNROLL for (int i = 0; i < LANES; i++) tile[i] = v_load(from + (size_t)i * from_stride);
+    transpose(tile);
+    UNROLL for (int i = 0; i < LANES; i++) v_store(to + (size_t)i * to_stride, tile[i]);
+}
+
+#define LEAST_POINTS (LANES < 4 ? LANES : 4)
+
+static void least(size_t n_in, size_t stride, const real *restrict table, size_t n_points,
+                  const real *restrict points, real *restrict found)
+{
+    const vec zero = v_set1(0);
+    vec nearest[LANES];
+    UNROLL for (size_t i = 0; i < LANES; i++) nearest[i] = v_set1(HUGE_VAL);
+    for (size_t p = 0; p < n_points; p += LEAST_POINTS) {
+        const real *x = points + p * (n_in + 1);
+        for (size_t j = 0; j < stride; j += LANES) {
+            const real *row = table + j;
+            const vec c = v_load(row), e = v_load(row + stride), f = v_load(row + 2 * stride);
+            vec q[LEAST_POINTS];
+            UNROLL for (size_t i = 0; i < LEAST_POINTS; i++) q[i] = c - v_fma(f, v_set1(x[i * (n_in + 1) + n_in]), e);
+            for (size_t k = 0; k < n_in; k++) {
+                const vec t = v_load(row + (3 + k) * stride);
+                UNROLL for (size_t i = 0; i < LEAST_POINTS; i++) q[i] = v_fma(t, v_set1(x[i * (n_in + 1) + k]), q[i]);
+            }
+            UNROLL for (size_t i = 0; i < LEAST_POINTS; i++)
+                nearest[p + i] = v_min(nearest[p + i], v_max(q[i], zero));
+        }
+    }
+    transpose(nearest);
+    for (size_t i = 1; i < LANES; i++) nearest[0] = v_min(nearest[0], nearest[i]);
+    v_store(found, nearest[0]);
+}
+
+static const FL(fl_form_kernels) form_kernels = {keep_forms, divide_forms, turn_tile, least};
+#endif
+
 #define TABLE(isa) FL_TABLE(isa)
 #define TEXT_(a) #a
 #define TEXT(a) TEXT_(a)
@@ -450,6 +548,7 @@ const FL(fl_kernels) TABLE(FL_ISA_NAME) = {
     .combine_all = combine_all,
 #if FL_REAL_BITS == 64
     .lines = &line_kernels,
+    .forms = &form_kernels,
 #endif
     .multiply_add = multiply_add,
 };

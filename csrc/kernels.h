@@ -80,6 +80,29 @@ typedef struct {
     size_t room, n_crossings;  /* no more are listed than there is room for, but all are counted */
 } FL(fl_line);
 
+/* Forms g.x + c of neurons on the regions of some patterns, which lie across lanes: arrays [neuron][lanes]. */
+typedef struct {
+    real *forms;               /* of each column of g, then of c: for `keep_forms`, of one column */
+    real *lengths;             /* of g; for norm 2 their squares */
+    real *e, *f;               /* what c, and what all of g, may be off by */
+} FL(fl_kept);
+
+/* The steps of radii.c. */
+typedef struct {
+    /* keep_forms takes a panel of a neuron's values and errors to what it passes on, and
+       keeps them `at` a place of their column; wants rounding upward. divide_forms: a panel of one neuron, all
+       columns, `row` apart. turn_tile: `lanes` rows to as many columns. */
+    void (*keep_forms)(const FL(fl_kept) *, fl_norm, int constant, real rest, real slope, real relative,
+                       const real *restrict active, real *restrict values, real *restrict errors, size_t at);
+    void (*divide_forms)(const FL(fl_kept) *, size_t n_in, size_t row, const real *restrict active, size_t at);
+    void (*turn_tile)(const real *restrict from, size_t from_stride, real *restrict to, size_t to_stride);
+    /* For up to `lanes` points, rows of x and max |x[k]|: the least over j < stride of max(0, q_j), with q_j =
+       c[j] - (f[j] max |x[k]| + e[j]) + sum over k of t[k][j] x[k]; a NaN counts as 0. The table has rows c, e,
+       f, t[0], t[1], ..., `stride` apart. */
+    void (*least)(size_t n_in, size_t stride, const real *restrict table, size_t n_points,
+                  const real *restrict points, real *restrict found);
+} FL(fl_form_kernels);
+
 #define FL_PUSH_ROWS 3         /* the most that `push` takes at a time */
 
 typedef struct {
@@ -158,6 +181,7 @@ typedef struct {
                         real *restrict offsets);
 
     const FL(fl_line_kernels) *lines; /* in double; null in float */
+    const FL(fl_form_kernels) *forms; /* likewise */
 
     /* n_steps rounds of independent multiply-adds in registers; returns the operations done. */
     double (*multiply_add)(size_t n_steps);

@@ -56,6 +56,8 @@ cdef extern from "foldline.h" nogil:
     size_t fl_network_neurons_f32(const fl_network_f32 *)
     fl_status fl_evaluate_f32(const fl_network_f32 *, const fl_request *)
     fl_status fl_patterns_if_exact_f32(const fl_network_f32 *, const fl_request *, uint8_t *)
+    fl_status fl_radii_of_patterns(const fl_network_f64 *network, const double *points, const uint8_t *patterns,
+                                   size_t n_points, fl_norm norm, double *radii)
     fl_status fl_local_maps_f32(const fl_network_f32 *, const uint8_t *, size_t, float *, float *)
     double fl_multiply_add_f32(const fl_network_f32 *, size_t)
 
@@ -357,6 +359,18 @@ cdef class Core:
                 status = fl_local_maps_f32(self.f32, rows, n_patterns, <float *>a, <float *>b)
             else:
                 status = fl_local_maps_f64(self.f64, rows, n_patterns, <double *>a, <double *>b)
+        check(status)
+
+    def radii_of_patterns(self, points, patterns, radii, norm):
+        """Fill `radii` for points in double and their patterns, contiguous rows; a network in double only."""
+        cdef const double *x = <const double *>address(points)
+        cdef const uint8_t *rows = <const uint8_t *>address(patterns)
+        cdef size_t n_points = points.shape[0]
+        cdef double *r = <double *>address(radii)
+        cdef fl_norm norm_number = NORMS[norm]
+        cdef fl_status status
+        with nogil:
+            status = fl_radii_of_patterns(self.f64, x, rows, n_points, norm_number, r)
         check(status)
 
     def multiply_add(self, size_t n_steps):

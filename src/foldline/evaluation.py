@@ -19,6 +19,9 @@ __all__ = ["linear_radius", "unpack_patterns"]
 _STEP_OPERATIONS = 50_000_000
 _LARGEST_STEP = 65_536
 _TASKS_PER_WORKER = 4
+# With so few inputs many points share a pattern, and with it the gradients that distances need.
+_MOST_SHARED_INPUTS = 16
+_SHARED_STEP = 8 * _LARGEST_STEP
 
 
 def forward(net, points, out=None, *, workers=1, allow_nonfinite=False):
@@ -232,6 +235,8 @@ def _step(net, wanted):
         operations *= net.n_out
     if "radii" in wanted:
         operations *= 1 + net.n_in
+        if net.n_in <= _MOST_SHARED_INPUTS:
+            return _SHARED_STEP
     rows = min(_STEP_OPERATIONS // operations, _LARGEST_STEP) // BLOCK * BLOCK
     return max(rows, BLOCK)
 
@@ -254,12 +259,32 @@ def _run_part(net, points, results, first_row, stop, step, allow_nonfinite, norm
         part = np.require(points[rows], net.dtype.newbyteorder("="), "A")
         into = {name: array[rows] for name, array in results.items()}
         try:
-            net._core.evaluate(part, step, stop, allow_nonfinite, **into, norm=norm)
+            if "radii" in into and net.n_in <= _MOST_SHARED_INPUTS:
+                _shared_radii(net, part, step, stop, allow_nonfinite, into["radii"], norm)
+            else:
+                net._core.evaluate(part, step, stop, allow_nonfinite, **into, norm=norm)
         except FloatingPointError:
             _refuse_nonfinite(part, first_row + start)
             raise
         if stop:
             return
+
+
+def _shared_radii(net, points, step, stop, allow_nonfinite, radii, norm):
+    """Distances by patterns, with gradients in float64, rounded down to the network's dtype."""
+    wide, inner_step = net._in_float64() if net.dtype != np.float64 else net, _step(net, ("patterns",))
+    for start in range(0, len(points), step):
+        part = points[start : start + step]
+        bits, found = np.empty((len(part), -(-net.n_neurons // 8)), np.uint8), np.empty(len(part))
+        net._core.evaluate(part, inner_step, stop, allow_nonfinite, patterns=bits)
+        if stop:
+            return
+        wide._core.radii_of_patterns(np.ascontiguousarray(part, np.float64), bits, found, norm)
+        rows = radii[start : start + step]
+        with np.errstate(over="ignore", under="ignore"):
+            rows[:] = found
+        above = np.flatnonzero(rows > found)
+        rows[above] = np.nextafter(rows[above], 0, dtype=rows.dtype)
 
 
 def _conforms(net, points):
