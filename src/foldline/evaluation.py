@@ -271,20 +271,39 @@ def _run_part(net, points, results, first_row, stop, step, allow_nonfinite, norm
 
 
 def _shared_radii(net, points, step, stop, allow_nonfinite, radii, norm):
-    """Distances by patterns, with gradients in float64, rounded down to the network's dtype."""
-    wide, inner_step = net._in_float64() if net.dtype != np.float64 else net, _step(net, ("patterns",))
+    """Distances by patterns, with gradients in float64, rounded down to the network's dtype.
+
+    A pattern from float32 is enough: a point for which it is wrong gets 0, and then the pattern that float64 gives.
+    """
+    if not allow_nonfinite and not np.isfinite(points).all():
+        raise FloatingPointError
+    wide, narrow = net._in_float64(), net._in_float32()
+    found = np.empty(min(step, len(points)))
     for start in range(0, len(points), step):
-        part = points[start : start + step]
-        bits, found = np.empty((len(part), -(-net.n_neurons // 8)), np.uint8), np.empty(len(part))
-        net._core.evaluate(part, inner_step, stop, allow_nonfinite, patterns=bits)
+        part = np.ascontiguousarray(points[start : start + step], np.float64)
+        distances = found[: len(part)]
+        _radii_of_patterns(narrow, wide, part, stop, distances, norm)
+        again = np.flatnonzero(distances == 0)
+        if len(again) and not stop:
+            rest = np.empty(len(again))
+            _radii_of_patterns(wide, wide, part[again], stop, rest, norm)
+            distances[again] = rest
         if stop:
             return
-        wide._core.radii_of_patterns(np.ascontiguousarray(part, np.float64), bits, found, norm)
         rows = radii[start : start + step]
         with np.errstate(over="ignore", under="ignore"):
-            rows[:] = found
-        above = np.flatnonzero(rows > found)
+            rows[:] = distances
+        above = np.flatnonzero(rows > distances)
         rows[above] = np.nextafter(rows[above], 0, dtype=rows.dtype)
+
+
+def _radii_of_patterns(guess, wide, points, stop, found, norm):
+    """Distances of points whose patterns are those of the network `guess`, 0 where they are not."""
+    bits = np.empty((len(points), -(-wide.n_neurons // 8)), np.uint8)
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = points.astype(guess.dtype, copy=False)
+    guess._core.evaluate(rounded, _step(guess, ("patterns",)), stop, True, patterns=bits)
+    wide._core.radii_of_patterns(points, bits, found, norm)
 
 
 def _conforms(net, points):

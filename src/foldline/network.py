@@ -67,7 +67,7 @@ class Network:
            [-1.5]])
     """
 
-    __slots__ = ("_core", "_wide", "biases", "digest", "import_check", "slopes", "weights")
+    __slots__ = ("_core", "_narrow", "_wide", "biases", "digest", "import_check", "slopes", "weights")
 
     def __init__(self, layers, activation="relu", *, import_check=None):
         layers, arrays = _layer_arrays(layers)
@@ -82,6 +82,7 @@ class Network:
             "slopes": tuple(slopes),
             "digest": _digest(dtype, weights, biases, slopes),
             "import_check": import_check,
+            "_narrow": None,
             "_wide": None,
             "_core": Core(weights, biases, slopes),
         }
@@ -192,6 +193,19 @@ class Network:
         if self._wide is None:
             object.__setattr__(self, "_wide", self.astype(np.float64))
         return self._wide
+
+    def _in_float32(self):
+        """The network rounded to float32, kept once made, for patterns that are verified later.
+
+        Or this network, where rounding leaves the range of float32 or turns a slope to 1.
+        """
+        if self._narrow is None:
+            try:
+                narrow = self.astype(np.float32)
+            except ValueError:
+                narrow = self
+            object.__setattr__(self, "_narrow", narrow if narrow.n_neurons == self.n_neurons else self)
+        return self._narrow
 
     __call__ = evaluation.forward
     forward = evaluation.forward
