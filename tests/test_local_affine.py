@@ -196,6 +196,12 @@ def test_the_pattern_does_not_change_within_the_radius():
         assert len(np.unique(net.patterns(np.vstack([point, outside]), exact=True), axis=0)) > 1
 
 
+def test_in_float32_deep_networks_have_radii_too():
+    net = fl.Network(*random_network(109, (5, *[50] * 6, 5), np.float32))
+    radii = fl.linear_radius(net, random_points(110, 2000, 5, np.float32))
+    assert (radii > 0).mean() > 0.99
+
+
 def test_a_norm_is_a_name_or_a_number_and_inf_when_nothing_is_said(dtype):
     net = fl.Network(*random_network(103, (3, 9, 1), dtype))
     points = random_points(104, 20, 3, dtype)

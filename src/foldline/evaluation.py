@@ -21,7 +21,7 @@ _LARGEST_STEP = 65_536
 _TASKS_PER_WORKER = 4
 # With so few inputs many points share a pattern, and with it the gradients that distances need.
 _MOST_SHARED_INPUTS = 16
-_SHARED_STEP = 8 * _LARGEST_STEP
+_SHARED_STEP = 16 * _LARGEST_STEP
 
 
 def forward(net, points, out=None, *, workers=1, allow_nonfinite=False):
@@ -141,7 +141,7 @@ def local_affine(net, points, *, workers=1, allow_nonfinite=False):
 
 
 def linear_radius(net, points, norm="inf", *, workers=1, allow_nonfinite=False):
-    """Distance from each point to the nearest fold, never larger than it is.
+    """Distance from each point to the nearest fold, never larger than it is; in the inf-norm unless told.
 
     ``min_j |z_j| / ||grad z_j||`` in the dual norm, over all neurons with a gradient; infinite where
     there is none. All roundings go towards smaller distances: 0 where a sign is not sure.
