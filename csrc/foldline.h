@@ -127,13 +127,39 @@ FL_DECLARE(_wide)
 /* A multiset of patterns: exact for up to 128 neurons; beyond that by a 128-bit hash of the row,
    where two of n patterns collide with probability below n^2 / 2^129. */
 typedef struct fl_pattern_set fl_pattern_set;
+typedef struct {
+    uint64_t low, high;
+} fl_key;
+typedef struct {
+    uint64_t singletons, doubletons;  /* patterns that came exactly once, twice */
+    uint64_t pairs_low, pairs_high;   /* the sum of n (n - 1) over the times n that each came */
+} fl_frequencies;
 
 fl_pattern_set *fl_pattern_set_new(void);   /* NULL: out of memory */
 void fl_pattern_set_free(fl_pattern_set *set);
 fl_status fl_pattern_set_add(fl_pattern_set *set, const uint8_t *patterns, size_t n_rows, size_t n_bytes);
-fl_status fl_pattern_set_merge(fl_pattern_set *set, const fl_pattern_set *other);
+fl_status fl_pattern_set_add_counted(fl_pattern_set *set, const fl_key *keys, const uint64_t *counts, size_t n);
+/* All keys, how often each came, and the highest byte of each one's hash: [distinct] of each. */
+fl_status fl_pattern_set_list(fl_pattern_set *set, fl_key *keys, uint64_t *counts, uint8_t *parts);
 size_t fl_pattern_set_distinct(const fl_pattern_set *set);
-size_t fl_pattern_set_singletons(const fl_pattern_set *set);  /* patterns seen exactly once */
+size_t fl_pattern_set_bytes(const fl_pattern_set *set);
+fl_status fl_pattern_set_frequencies(fl_pattern_set *set, fl_frequencies *found);
+
+/* Of a multiset of patterns too large to keep: HyperLogLog registers (P. Flajolet et al., AofA 2007), and all
+   keys whose hash ends in at least `level` zeros, with their counts. The level is the lowest that leaves no
+   more than FL_SKETCH_KEYS, so a sketch depends on the multiset only. */
+enum { FL_SKETCH_REGISTERS = 1 << 16, FL_SKETCH_KEYS = 1 << 16 };
+typedef struct fl_pattern_sketch fl_pattern_sketch;
+
+fl_pattern_sketch *fl_pattern_sketch_new(void);   /* NULL: out of memory */
+void fl_pattern_sketch_free(fl_pattern_sketch *sketch);
+fl_status fl_pattern_sketch_add(fl_pattern_sketch *sketch, const uint8_t *patterns, size_t n_rows, size_t n_bytes);
+/* What another sketch has: its registers, level, keys and counts. */
+fl_status fl_pattern_sketch_merge(fl_pattern_sketch *sketch, const uint8_t *registers, int level, const fl_key *keys,
+                                  const uint64_t *counts, size_t n);
+const uint8_t *fl_pattern_sketch_registers(const fl_pattern_sketch *sketch);
+int fl_pattern_sketch_level(const fl_pattern_sketch *sketch);
+fl_pattern_set *fl_pattern_sketch_sample(const fl_pattern_sketch *sketch);   /* which stays the sketch's */
 
 /* The activation regions, "cells", of a network on a bounded domain. u are the domain's own coordinates. */
 typedef struct {

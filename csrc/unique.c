@@ -1,49 +1,45 @@
-/* A multiset of patterns: an open-addressing hash table, keyed by 128 bits of the row. Of how often a key
-   came it knows what is asked for, once or again: two bits a place, so that of a large table the nearer
-   caches hold what tells whether a place is free. */
+/* A multiset of patterns: an open-addressing hash table, keyed by 128 bits of the row. It knows whether a key
+   came once or again, two bits a place, so that of a large table the nearer caches hold what tells whether a
+   place is free. How often keys came again is in a second table, of these keys only. */
 #include <stdlib.h>
-#include <string.h>
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
 
-#include "foldline.h"
-
-typedef struct {
-    uint64_t low, high;
-} key128;
+#include "keys.h"
 
 enum { FEWEST_PLACES_LOG2 = 12, FAMILIAR_LOG2 = 12, USED = 1, AGAIN = 2, HUGE_PAGE = 1 << 21 };
 
+typedef struct {
+    fl_key key;
+    uint64_t further;          /* how often it came after the first time; 0: a free place */
+} repeated;
+
+typedef struct {
+    fl_key key;
+    uint64_t since, unused;    /* half a cache line */
+} familiar;
+
 struct fl_pattern_set {
-    key128 *keys;              /* [n_places] */
+    fl_key *keys;              /* [n_places] */
     uint64_t *states;          /* [n_places / 32]: USED and AGAIN, two bits a place */
     size_t n_places;           /* a power of two */
     int shift;                 /* 64 - log2(n_places): a key's place is its hash's highest bits */
     size_t distinct;
-    /* [1 << FAMILIAR_LOG2]: at the highest bits of its hash, a key that came again, of which there is
-       nothing more to learn; before any came, a key that belongs elsewhere. */
-    key128 *familiar;
+    repeated *again;           /* [1 << (64 - again_shift)] */
+    int again_shift;
+    size_t n_again;
+    /* [1 << FAMILIAR_LOG2]: at the highest bits of its hash, a key that came again, and how often since it is
+       here; before any came, a key that belongs elsewhere. */
+    familiar *familiar;
 };
 
-/* Multiplication modulo nothing, folded: the 128-bit product's halves, exclusive-or. */
-static inline uint64_t mix(uint64_t a, uint64_t b)
-{
-    const unsigned __int128 product = (unsigned __int128)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-static inline uint64_t hash_of(key128 key)
-{
-    return mix(key.low ^ 0x13198a2e03707344, key.high ^ 0x9e3779b97f4a7c15);
-}
-
 /* Keys need no zeros; in huge pages, where the system has them, one is reached without a page walk. */
-static key128 *new_keys(size_t n_places)
+static fl_key *new_keys(size_t n_places)
 {
-    const size_t size = n_places * sizeof(key128);
+    const size_t size = n_places * sizeof(fl_key);
     if (size < 2 * HUGE_PAGE) return malloc(size);
-    key128 *keys = aligned_alloc(HUGE_PAGE, size);
+    fl_key *keys = aligned_alloc(HUGE_PAGE, size);
 #if defined(__linux__)
     if (keys) madvise(keys, size, MADV_HUGEPAGE);
 #endif
@@ -64,24 +60,22 @@ static int table_new(fl_pattern_set *set, int log2_places)
     return 0;
 }
 
-static inline key128 *familiar_place(const fl_pattern_set *set, uint64_t hash)
-{
-    return set->familiar + (hash >> (64 - FAMILIAR_LOG2));
-}
-
-static inline int same(key128 a, key128 b) { return a.low == b.low && a.high == b.high; }
+static inline size_t familiar_place(uint64_t hash) { return hash >> (64 - FAMILIAR_LOG2); }
 
 fl_pattern_set *fl_pattern_set_new(void)
 {
     fl_pattern_set *set = calloc(1, sizeof *set);
     if (!set) return NULL;
-    set->familiar = calloc((size_t)1 << FAMILIAR_LOG2, sizeof(key128));
-    if (!set->familiar || !table_new(set, FEWEST_PLACES_LOG2)) {
+    set->familiar = calloc((size_t)1 << FAMILIAR_LOG2, sizeof(familiar));
+    set->again = calloc((size_t)1 << FEWEST_PLACES_LOG2, sizeof(repeated));
+    set->again_shift = 64 - FEWEST_PLACES_LOG2;
+    if (!set->familiar || !set->again || !table_new(set, FEWEST_PLACES_LOG2)) {
         free(set->familiar);
+        free(set->again);
         free(set);
         return NULL;
     }
-    familiar_place(set, hash_of((key128){0, 0}))->low = 1;
+    set->familiar[familiar_place(fl_hash_of((fl_key){0, 0}))].key.low = 1;
     return set;
 }
 
@@ -90,40 +84,13 @@ void fl_pattern_set_free(fl_pattern_set *set)
     if (!set) return;
     free(set->keys);
     free(set->states);
+    free(set->again);
     free(set->familiar);
     free(set);
 }
 
-/* n <= 8 bytes as a word: of 4 or more, two overlapping reads. */
-static inline uint64_t read_bytes(const uint8_t *p, size_t n)
-{
-    if (n >= 4) {
-        uint32_t low, high;
-        memcpy(&low, p, 4);
-        memcpy(&high, p + n - 4, 4);
-        return low | (uint64_t)high << 8 * (n - 4);
-    }
-    uint64_t word = 0;
-    for (size_t i = 0; i < n; i++) word |= (uint64_t)p[i] << 8 * i;
-    return word;
-}
-
-/* Up to 16 bytes are their own key. Longer rows are hashed twice, with different constants. */
-static inline key128 key_of(const uint8_t *row, size_t n_bytes)
-{
-    if (n_bytes <= 8) return (key128){read_bytes(row, n_bytes), 0};
-    if (n_bytes <= 16) return (key128){read_bytes(row, 8), read_bytes(row + 8, n_bytes - 8)};
-    uint64_t a = 0x243f6a8885a308d3, b = 0x13198a2e03707344;
-    for (size_t i = 0; i < n_bytes; i += 8) {
-        const uint64_t word = read_bytes(row + i, n_bytes - i < 8 ? n_bytes - i : 8);
-        a = mix(a ^ word, 0x9e3779b97f4a7c15) + 0xa4093822299f31d0;
-        b = mix(b ^ word, 0xd6e8feb86659fd93) + 0x082efa98ec4e6c89;
-    }
-    return (key128){mix(a, 0x452821e638d01377), mix(b, 0xbe5466cf34e90c6d)};
-}
-
 /* Adds a key that came once, or again: `state` is USED, or USED | AGAIN. Returns whether it was there. */
-static inline int add(fl_pattern_set *set, key128 key, uint64_t hash, uint64_t state)
+static inline int add(fl_pattern_set *set, fl_key key, uint64_t hash, uint64_t state)
 {
     for (size_t place = hash >> set->shift;; place = (place + 1) & (set->n_places - 1)) {
         uint64_t *states = set->states + place / 32;
@@ -135,19 +102,61 @@ static inline int add(fl_pattern_set *set, key128 key, uint64_t hash, uint64_t s
             set->distinct++;
             return 0;
         }
-        if (same(set->keys[place], key)) {
+        if (fl_same(set->keys[place], key)) {
             if (!(here & AGAIN)) *states |= (uint64_t)AGAIN << at;
             return 1;
         }
     }
 }
 
-static void add_all(fl_pattern_set *set, const fl_pattern_set *other)
+static repeated *find_again(const fl_pattern_set *set, fl_key key, uint64_t hash)
 {
-    for (size_t place = 0; place < other->n_places; place++) {
-        const uint64_t state = other->states[place / 32] >> place % 32 * 2 & (USED | AGAIN);
-        if (state) add(set, other->keys[place], hash_of(other->keys[place]), state);
+    const size_t mask = ((size_t)1 << (64 - set->again_shift)) - 1;
+    size_t place = hash >> set->again_shift;
+    while (set->again[place].further && !fl_same(set->again[place].key, key)) place = (place + 1) & mask;
+    return set->again + place;
+}
+
+/* A key in the table came so many further times. There is room. */
+static inline void count(fl_pattern_set *set, fl_key key, uint64_t hash, uint64_t further)
+{
+    repeated *place = find_again(set, key, hash);
+    if (!place->further) {
+        place->key = key;
+        set->n_again++;
     }
+    place->further += further;
+}
+
+/* Room for n more keys that came again. */
+static fl_status reserve_again(fl_pattern_set *set, size_t n)
+{
+    int log2_places = 64 - set->again_shift;
+    while ((size_t)1 << log2_places < 2 * (set->n_again + n)) log2_places++;
+    if (log2_places == 64 - set->again_shift) return FL_OK;
+    fl_pattern_set larger = {.again = calloc((size_t)1 << log2_places, sizeof(repeated)),
+                             .again_shift = 64 - log2_places};
+    if (!larger.again) return FL_NO_MEMORY;
+    for (size_t i = 0; i < (size_t)1 << (64 - set->again_shift); i++) {
+        const repeated *old = set->again + i;
+        if (old->further) count(&larger, old->key, fl_hash_of(old->key), old->further);
+    }
+    free(set->again);
+    set->again = larger.again;
+    set->again_shift = larger.again_shift;
+    return FL_OK;
+}
+
+/* Counts what familiar keys came since they are there. */
+static fl_status settle(fl_pattern_set *set)
+{
+    const fl_status status = reserve_again(set, (size_t)1 << FAMILIAR_LOG2);
+    for (size_t i = 0; !status && i < (size_t)1 << FAMILIAR_LOG2; i++) {
+        familiar *one = set->familiar + i;
+        if (one->since) count(set, one->key, fl_hash_of(one->key), one->since);
+        one->since = 0;
+    }
+    return status;
 }
 
 /* Room for n more keys with at least half of the places free. Places are in the order of the hashes, in
@@ -159,11 +168,16 @@ static fl_status reserve(fl_pattern_set *set, size_t n)
     if (log2_places == 64 - set->shift) return FL_OK;
     fl_pattern_set larger;
     if (!table_new(&larger, log2_places)) return FL_NO_MEMORY;
-    add_all(&larger, set);
+    for (size_t place = 0; place < set->n_places; place++) {
+        const uint64_t state = set->states[place / 32] >> place % 32 * 2 & (USED | AGAIN);
+        if (state) add(&larger, set->keys[place], fl_hash_of(set->keys[place]), state);
+    }
     free(set->keys);
     free(set->states);
-    larger.familiar = set->familiar;
-    *set = larger;
+    set->keys = larger.keys;
+    set->states = larger.states;
+    set->n_places = larger.n_places;
+    set->shift = larger.shift;
     return FL_OK;
 }
 
@@ -171,24 +185,33 @@ __attribute__((always_inline)) static inline fl_status add_rows(fl_pattern_set *
                                                                 size_t n_rows, const size_t n_bytes)
 {
     enum { AHEAD = 64 };       /* rows whose places are fetched into cache before they are looked at */
-    key128 keys[AHEAD];
+    fl_key keys[AHEAD];
     uint64_t hashes[AHEAD];
     for (size_t start = 0; start < n_rows; start += AHEAD) {
         const size_t n = n_rows - start < AHEAD ? n_rows - start : AHEAD;
-        const fl_status status = reserve(set, n);
+        fl_status status = reserve(set, n);
+        if (!status) status = reserve_again(set, n);
         if (status) return status;
         size_t n_open = 0;
         for (size_t i = 0; i < n; i++) {
-            const key128 key = key_of(patterns + (start + i) * n_bytes, n_bytes);
-            const uint64_t hash = hash_of(key);
-            if (same(*familiar_place(set, hash), key)) continue;
+            const fl_key key = fl_key_of(patterns + (start + i) * n_bytes, n_bytes);
+            const uint64_t hash = fl_hash_of(key);
+            familiar *one = set->familiar + familiar_place(hash);
+            if (one->key.low == key.low && (n_bytes <= 8 || one->key.high == key.high)) {
+                one->since++;
+                continue;
+            }
             keys[n_open] = key;
             hashes[n_open++] = hash;
             __builtin_prefetch(set->keys + (hash >> set->shift), 1);
             __builtin_prefetch(set->states + (hash >> set->shift) / 32, 1);
         }
-        for (size_t i = 0; i < n_open; i++)
-            if (add(set, keys[i], hashes[i], USED)) *familiar_place(set, hashes[i]) = keys[i];
+        for (size_t i = 0; i < n_open; i++) {
+            if (!add(set, keys[i], hashes[i], USED)) continue;
+            familiar *one = set->familiar + familiar_place(hashes[i]);
+            if (one->since) count(set, one->key, fl_hash_of(one->key), one->since);
+            *one = (familiar){keys[i], 1, 0};
+        }
     }
     return FL_OK;
 }
@@ -204,21 +227,57 @@ fl_status fl_pattern_set_add(fl_pattern_set *set, const uint8_t *patterns, size_
     }
 }
 
-fl_status fl_pattern_set_merge(fl_pattern_set *set, const fl_pattern_set *other)
+fl_status fl_pattern_set_add_counted(fl_pattern_set *set, const fl_key *keys, const uint64_t *counts, size_t n)
 {
-    const fl_status status = reserve(set, other->distinct);
-    if (!status) add_all(set, other);
+    fl_status status = reserve(set, n);
+    if (!status) status = reserve_again(set, n);
+    for (size_t i = 0; !status && i < n; i++) {
+        const uint64_t hash = fl_hash_of(keys[i]);
+        const uint64_t further = add(set, keys[i], hash, counts[i] > 1 ? USED | AGAIN : USED) ? counts[i]
+                                                                                             : counts[i] - 1;
+        if (further) count(set, keys[i], hash, further);
+    }
+    return status;
+}
+
+fl_status fl_pattern_set_list(fl_pattern_set *set, fl_key *keys, uint64_t *counts, uint8_t *parts)
+{
+    const fl_status status = settle(set);
+    for (size_t place = 0, n = 0; !status && place < set->n_places; place++) {
+        const uint64_t state = set->states[place / 32] >> place % 32 * 2;
+        if (!(state & USED)) continue;
+        const fl_key key = set->keys[place];
+        const uint64_t hash = fl_hash_of(key);
+        keys[n] = key;
+        parts[n] = (uint8_t)(hash >> 56);
+        counts[n++] = state & AGAIN ? 1 + find_again(set, key, hash)->further : 1;
+    }
     return status;
 }
 
 size_t fl_pattern_set_distinct(const fl_pattern_set *set) { return set->distinct; }
 
-size_t fl_pattern_set_singletons(const fl_pattern_set *set)
+size_t fl_pattern_set_bytes(const fl_pattern_set *set)
 {
-    size_t n = 0;
+    return set->n_places * sizeof(fl_key) + set->n_places / 4 + (sizeof(repeated) << (64 - set->again_shift))
+           + (sizeof(familiar) << FAMILIAR_LOG2);
+}
+
+fl_status fl_pattern_set_frequencies(fl_pattern_set *set, fl_frequencies *found)
+{
+    const fl_status status = settle(set);
+    unsigned __int128 pairs = 0;
+    *found = (fl_frequencies){0};
     for (size_t i = 0; i < set->n_places / 32; i++) {
         const uint64_t once = set->states[i] & ~(set->states[i] >> 1) & 0x5555555555555555;
-        n += (size_t)__builtin_popcountll(once);
+        found->singletons += (uint64_t)__builtin_popcountll(once);
     }
-    return n;
+    for (size_t i = 0; i < (size_t)1 << (64 - set->again_shift); i++) {
+        const uint64_t further = set->again[i].further;
+        found->doubletons += further == 1;
+        pairs += (unsigned __int128)further * (further + 1);
+    }
+    found->pairs_low = (uint64_t)pairs;
+    found->pairs_high = (uint64_t)(pairs >> 64);
+    return status;
 }

@@ -19,7 +19,11 @@ from foldline import proofs
 NESTED = chain(([[1, 2], [1, 2], [3, -1]], [0, 0, 1]), ([[1, 0, 0], [0, 1, 0]], None), ([[1, -1]], [0.375]))
 PROOFS = {
     "no folds": (random_network(1, (2, 4, 4, 2)), fl.Box(0.125, 0.1251, n_in=2), {}),
-    "cancelling": (chain(([[1, 2], [-1, -2], [3, 1]], [1, -1, 9]), ([[1, -1, 0.5]], [3])), fl.Ball([0, 0], 1), {}),
+    "cancelling": (
+        chain(([[1, 2], [-1, -2], [3, 1]], [1, -1, 9]), ([[1, -1, 0.5]], [3])),
+        fl.Ball([0, 0], 1),
+        {},
+    ),
     "several regions": (NESTED, fl.Box(-1, 1, n_in=2), {}),
     "a polytope": (NESTED, fl.Polytope([[-1, 0], [0, -1], [1, 1]], [1, 1, 1]), {}),
     "all of space": (NESTED, fl.Space(2), {}),

@@ -19,13 +19,22 @@ import foldline as fl
 
 def assert_counted(count, patterns):
     """The count is that of these packed rows."""
-    seen = Counter(map(bytes, patterns))
-    singletons = sum(times == 1 for times in seen.values())
-    assert count.distinct == len(seen)
-    assert count.n_points == len(patterns)
-    assert count.singletons == singletons
+    times = Counter(map(bytes, patterns)).values()
+    singletons = sum(n == 1 for n in times)
+    assert count == (len(times), len(patterns), *frequencies(times), 0.0, "points")
     if len(patterns):
         assert count.coverage == pytest.approx(1 - singletons / len(patterns), abs=1e-15)
+
+
+def frequencies(times):
+    return sum(n == 1 for n in times), sum(n == 2 for n in times), sum(n * (n - 1) for n in times)
+
+
+def listed(seen):
+    arrays = np.empty((seen.distinct, 2), np.uint64), np.empty(seen.distinct, np.uint64)
+    arrays += (np.empty(seen.distinct, np.uint8),)
+    seen.list(*arrays)
+    return arrays
 
 
 @pytest.mark.parametrize("n_neurons", [1, 7, 8, 9, 63, 64, 65, 127, 128, 129, 200, 300])
@@ -42,9 +51,9 @@ def test_a_count_is_that_of_a_counter_for_any_number_of_neurons(n_neurons, dtype
 
 def test_numbers_are_plain_ones():
     count = fl.count_patterns(fl.Network(*networks.ABSOLUTE), [[1.0], [2.0], [-1.0]])
-    assert (count.distinct, count.n_points, count.singletons) == (2, 3, 1)
+    assert count == (2, 3, 1, 1, 2, 0.0, "points")
     assert count.coverage == 1 - 1 / 3
-    assert all(type(n) is int for n in (count.distinct, count.n_points, count.singletons))
+    assert all(type(n) is int for n in count[:5])
     assert type(count.coverage) is float
 
 
@@ -84,22 +93,23 @@ def test_sets_of_rows_of_any_length_count_and_merge(n_bytes):
         whole, part = PatternSet(), PatternSet()
         whole.add(rows[:cut])
         part.add(rows[cut:])
-        whole.merge(part)
+        whole.add_counted(*listed(part)[:2])
         for again in (rows[:0], rows[:4000]):
             whole.add(again)
-            seen = Counter(map(bytes, np.concatenate([rows, again])))
-            assert whole.distinct == len(seen)
-            assert whole.singletons == sum(times == 1 for times in seen.values())
+            times = Counter(map(bytes, np.concatenate([rows, again]))).values()
+            assert whole.distinct == len(times)
+            assert whole.frequencies == frequencies(times)
+            assert sorted(listed(whole)[1].tolist()) == sorted(times)
 
 
 def test_every_byte_is_a_pattern_of_its_own():
     rows = np.arange(256, dtype=np.uint8)[:, None]
     counted = PatternSet()
     counted.add(rows)
-    assert (counted.distinct, counted.singletons) == (256, 256)
-    for n_again in (1, 255, 256):
+    assert (counted.distinct, counted.frequencies) == (256, (256, 0, 0))
+    for n_again, twice in ((1, 1), (255, 254), (256, 1)):
         counted.add(rows[:n_again])
-        assert (counted.distinct, counted.singletons) == (256, 256 - n_again)
+        assert (counted.distinct, counted.frequencies[:2]) == (256, (256 - n_again, twice))
 
 
 def test_points_without_folds_have_one_pattern():

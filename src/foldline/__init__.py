@@ -1,5 +1,6 @@
 """foldline takes continuous piecewise-linear (ReLU) networks apart."""
 
+from . import sample
 from .affine_radius import AffineRadius, affine_radius
 from .blackbox import AffineTest, test_affine
 from .bounds import Bounds, bounds
@@ -18,10 +19,12 @@ from .linear_data import DataLinearity, is_linear_on_data
 from .linearity import check_affine
 from .lipschitz import Lipschitz, lipschitz
 from .network import Network
+from .pattern_count import PatternCount
+from .pattern_counter import PatternCounter
 from .questions import Verdict
 from .region_tables import Region, Regions
 from .regions import iter_regions, regions
-from .sampling import PatternCount, count_patterns
+from .sampling import count_patterns
 from .shape import ShapeVerdict, check_convex, check_monotone
 
 __all__ = [
@@ -39,6 +42,7 @@ __all__ = [
     "Lipschitz",
     "Network",
     "PatternCount",
+    "PatternCounter",
     "Plane",
     "Polytope",
     "RegionCount",
@@ -73,6 +77,7 @@ __all__ = [
     "load_proof",
     "plot",
     "regions",
+    "sample",
     "show_config",
     "test_affine",
     "unpack_patterns",

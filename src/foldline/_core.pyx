@@ -102,12 +102,28 @@ cdef extern from "foldline.h" nogil:
     fl_status fl_knots_wide(fl_sweep_wide *, fl_knots_request *)
 
     ctypedef struct fl_pattern_set
+    ctypedef struct fl_key
+    ctypedef struct fl_frequencies:
+        uint64_t singletons, doubletons, pairs_low, pairs_high
     fl_pattern_set *fl_pattern_set_new()
     void fl_pattern_set_free(fl_pattern_set *)
     fl_status fl_pattern_set_add(fl_pattern_set *, const uint8_t *, size_t, size_t)
-    fl_status fl_pattern_set_merge(fl_pattern_set *, const fl_pattern_set *)
+    fl_status fl_pattern_set_add_counted(fl_pattern_set *, const fl_key *, const uint64_t *, size_t)
+    fl_status fl_pattern_set_list(fl_pattern_set *, fl_key *, uint64_t *, uint8_t *)
     size_t fl_pattern_set_distinct(const fl_pattern_set *)
-    size_t fl_pattern_set_singletons(const fl_pattern_set *)
+    size_t fl_pattern_set_bytes(const fl_pattern_set *)
+    fl_status fl_pattern_set_frequencies(fl_pattern_set *, fl_frequencies *)
+
+    size_t FL_SKETCH_REGISTERS
+    ctypedef struct fl_pattern_sketch
+    fl_pattern_sketch *fl_pattern_sketch_new()
+    void fl_pattern_sketch_free(fl_pattern_sketch *)
+    fl_status fl_pattern_sketch_add(fl_pattern_sketch *, const uint8_t *, size_t, size_t)
+    fl_status fl_pattern_sketch_merge(fl_pattern_sketch *, const uint8_t *, int, const fl_key *, const uint64_t *,
+                                      size_t)
+    const uint8_t *fl_pattern_sketch_registers(const fl_pattern_sketch *)
+    int fl_pattern_sketch_level(const fl_pattern_sketch *)
+    fl_pattern_set *fl_pattern_sketch_sample(const fl_pattern_sketch *)
 
     ctypedef struct fl_cell_domain:
         size_t d
@@ -463,14 +479,17 @@ cdef class PatternSet:
     """A multiset of packed patterns."""
 
     cdef fl_pattern_set *set
+    cdef object owner  # what frees it, if this does not
 
-    def __cinit__(self):
-        self.set = fl_pattern_set_new()
-        if not self.set:
-            raise MemoryError("out of memory")
+    def __cinit__(self, owner=None):
+        self.owner = owner
+        if owner is None:
+            self.set = fl_pattern_set_new()
+            if not self.set:
+                raise MemoryError("out of memory")
 
     def __dealloc__(self):
-        if self.set:
+        if self.set and self.owner is None:
             fl_pattern_set_free(self.set)
 
     def add(self, patterns):
@@ -482,20 +501,84 @@ cdef class PatternSet:
             status = fl_pattern_set_add(self.set, rows, n_rows, n_bytes)
         check(status)
 
-    def merge(self, PatternSet other not None):
-        """Add all of `other`'s patterns, with their counts."""
+    def add_counted(self, keys, counts):
+        """Add keys (n, 2) that came so many times (n,), at least once each: contiguous arrays of uint64."""
+        cdef const fl_key *k = <const fl_key *>address(keys)
+        cdef const uint64_t *c = <const uint64_t *>address(counts)
+        cdef size_t n = counts.shape[0]
         cdef fl_status status
         with nogil:
-            status = fl_pattern_set_merge(self.set, other.set)
+            status = fl_pattern_set_add_counted(self.set, k, c, n)
         check(status)
+
+    def list(self, keys, counts, parts):
+        """Fill contiguous arrays with the keys, uint64 (distinct, 2), how often each came, uint64 (distinct,),
+        and a byte of each one's hash, (distinct,)."""
+        check(fl_pattern_set_list(self.set, <fl_key *>address(keys), <uint64_t *>address(counts),
+                                  <uint8_t *>address(parts)))
 
     @property
     def distinct(self):
         return fl_pattern_set_distinct(self.set)
 
     @property
-    def singletons(self):
-        return fl_pattern_set_singletons(self.set)
+    def n_bytes(self):
+        """Of memory."""
+        return fl_pattern_set_bytes(self.set)
+
+    @property
+    def frequencies(self):
+        """How many patterns came once, how many twice, and the sum of n (n - 1) over the times n of each."""
+        cdef fl_frequencies found
+        check(fl_pattern_set_frequencies(self.set, &found))
+        return found.singletons, found.doubletons, (<object>found.pairs_high << 64) + found.pairs_low
+
+
+cdef class PatternSketch:
+    """What is kept of a multiset of packed patterns that is too large to keep."""
+
+    cdef fl_pattern_sketch *sketch
+
+    def __cinit__(self):
+        self.sketch = fl_pattern_sketch_new()
+        if not self.sketch:
+            raise MemoryError("out of memory")
+
+    def __dealloc__(self):
+        fl_pattern_sketch_free(self.sketch)
+
+    def add(self, patterns):
+        """Add the rows of a C-contiguous uint8 array (n_rows, n_bytes)."""
+        cdef const uint8_t *rows = <const uint8_t *>address(patterns)
+        cdef size_t n_rows = patterns.shape[0], n_bytes = patterns.shape[1]
+        cdef fl_status status
+        with nogil:
+            status = fl_pattern_sketch_add(self.sketch, rows, n_rows, n_bytes)
+        check(status)
+
+    def merge(self, registers, int level, keys, counts):
+        """Add another sketch: its registers, level, and the keys and counts of its sample."""
+        if len(registers) != FL_SKETCH_REGISTERS:
+            raise ValueError(f"{len(registers)} registers; wanted {FL_SKETCH_REGISTERS}")
+        check(fl_pattern_sketch_merge(self.sketch, <const uint8_t *>address(registers), level,
+                                      <const fl_key *>address(keys), <const uint64_t *>address(counts),
+                                      counts.shape[0]))
+
+    @property
+    def registers(self):
+        return copied(fl_pattern_sketch_registers(self.sketch), FL_SKETCH_REGISTERS, 1)
+
+    @property
+    def level(self):
+        """The sample has one key of 2**level."""
+        return fl_pattern_sketch_level(self.sketch)
+
+    @property
+    def sample(self):
+        """The sampled keys with their counts, until the sketch changes."""
+        cdef PatternSet sample = PatternSet(self)
+        sample.set = fl_pattern_sketch_sample(self.sketch)
+        return sample
 
 
 cdef bytes copied(const void *memory, size_t n_items, size_t item_size):

@@ -44,7 +44,7 @@ def by_regions(question, most):
             break
     limit = f"a limit was met after {seen.n:,} regions"
     if d > _MOST_DIMENSIONS and seen.n <= most and not question.late():
-        limit = f"after {seen.n:,} regions doubles do not decide, and {d} dimensions are too many for integers"
+        limit = f"after {seen.n:,} regions doubles do not decide, and in {d} dimensions integers are too slow"
     if question.tol:
         return _nearly(question, seen, limit if is_open else None)
     if is_open:

@@ -9,6 +9,7 @@ import operator
 
 import numpy as np
 
+from . import dask_arrays
 from ._core import BLOCK, NORMS
 from .executors import check_workers, run_tasks
 
@@ -31,7 +32,7 @@ def forward(net, points, out=None, *, workers=1, allow_nonfinite=False):
     ----------
     points : array_like, shape (n_points, n_in)
         Of the network's dtype; integers and Python lists are converted, anything else is refused.
-        Any strides; a memmap is streamed.
+        Any strides; a memmap is streamed; of a Dask array, the outputs are a lazy one.
     out : ndarray, shape (n_points, n_out), optional
         Where to write: of the network's dtype, any strides, not overlapping `points`.
     workers : int or concurrent.futures.Executor
@@ -58,6 +59,9 @@ def forward(net, points, out=None, *, workers=1, allow_nonfinite=False):
     array([[3.],
            [2.]])
     """
+    if dask_arrays.is_dask(points):
+        _refuse_for_dask(out=out, workers=workers, allow_nonfinite=allow_nonfinite)
+        return dask_arrays.mapped(net, points, "forward", net.n_out, net.dtype)
     if out is None:
         return _run(net, points, ("outputs",), workers, allow_nonfinite)[0]
     points = _checked_points(net, points)
@@ -102,6 +106,11 @@ def patterns(net, points, *, return_certain=False, exact=False, workers=1, allow
            [1],
            [0]], dtype=uint8), array([ True,  True,  True]))
     """
+    if dask_arrays.is_dask(points):
+        _refuse_for_dask(
+            return_certain=return_certain, exact=exact, workers=workers, allow_nonfinite=allow_nonfinite
+        )
+        return dask_arrays.mapped(net, points, "patterns", -(-net.n_neurons // 8), np.uint8)
     if not (return_certain or exact):
         return _run(net, points, ("patterns",), workers, allow_nonfinite)[0]
     points = _checked_points(net, points)
@@ -206,6 +215,12 @@ def unpack_patterns(patterns, n_neurons):
     return np.unpackbits(array, axis=1, count=n_neurons, bitorder="little").view(bool)
 
 
+def _refuse_for_dask(**options):
+    for name, value in options.items():
+        if value not in (None, False, 1):
+            raise TypeError(f"{name} is {value!r}; a Dask array is evaluated without (wanted map_blocks)")
+
+
 def _run(net, points, wanted, workers, allow_nonfinite, given=None, norm="inf"):
     workers = check_workers(workers)
     points = _checked_points(net, points)
@@ -273,7 +288,7 @@ def _run_part(net, points, results, first_row, stop, step, allow_nonfinite, norm
 def _shared_radii(net, points, step, stop, allow_nonfinite, radii, norm):
     """Distances by patterns, with gradients in float64, rounded down to the network's dtype.
 
-    A pattern from float32 is enough: a point for which it is wrong gets 0, and then the pattern that float64 gives.
+    A pattern from float32 is enough: a point for which it is wrong gets 0, and then float64's pattern.
     """
     if not allow_nonfinite and not np.isfinite(points).all():
         raise FloatingPointError

@@ -2,11 +2,13 @@
 
 import operator
 
-__all__ = ["check_workers", "map_parts", "run_tasks"]
+__all__ = ["check_workers", "in_turn", "map_parts", "n_at_once", "run_tasks"]
 
 
 def check_workers(workers):
-    """`workers` if it is a positive int or an executor; raise if not."""
+    """`workers` if it is a positive int or an executor, the executor of a Dask client; raise if neither."""
+    if callable(getattr(workers, "get_executor", None)):
+        workers = workers.get_executor()
     if hasattr(workers, "__index__") and not isinstance(workers, bool):
         workers = operator.index(workers)
         if workers < 1:
@@ -83,6 +85,38 @@ def map_parts(function, arguments, workers):
     finally:
         if pool is not workers:
             pool.shutdown(wait=True)
+
+
+def in_turn(function, tasks, workers):
+    """Yield ``function(*task)`` for each of an iterable of tasks, in order; few more are under way than there
+    are workers."""
+    from collections import deque
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(workers) if isinstance(workers, int) else workers
+    most, running = 2 * n_at_once(workers), deque()
+    try:
+        for task in tasks:
+            running.append(pool.submit(function, *task))
+            if len(running) >= most:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+    finally:
+        for future in running:
+            future.cancel()
+        if pool is not workers:
+            pool.shutdown(wait=True)
+
+
+def n_at_once(workers):
+    """How many tasks these workers run at once, as far as they tell."""
+    if isinstance(workers, int):
+        return workers
+    client = getattr(workers, "_client", None)  # of Dask
+    if client is not None:
+        return max(sum(client.nthreads().values()), 1)
+    return getattr(workers, "_max_workers", 8)
 
 
 def _rows(results, start, end):

@@ -1,72 +1,69 @@
 """Counting the patterns that a sample of points shows."""
 
+import json
+import os
+import time
+from hashlib import blake2b
+
 import numpy as np
 
-from . import evaluation
-from ._core import BLOCK, PatternSet
-from .executors import check_workers
-from .network import Network
+from . import dask_arrays, evaluation
+from .executors import check_workers, in_turn
+from .pattern_counter import PatternCounter
+from .progress import log, reporter
+from .sample import Sample
 
-__all__ = ["PatternCount", "count_patterns"]
+__all__ = ["count_patterns"]
 
-_CHUNK_BYTES = 1 << 20
-
-
-class PatternCount:
-    """What `count_patterns` found.
-
-    Attributes
-    ----------
-    distinct : int
-        Number of different patterns seen: with certain bits, a lower bound on the number of
-        activation regions, never a count of them.
-    n_points : int
-    singletons : int
-        Patterns seen exactly once.
-    coverage : float
-        Good and Turing's estimate ``1 - singletons / n_points`` of the share of volume whose patterns
-        were seen (I. J. Good, Biometrika 40, 1953); NaN without points.
-    """
-
-    __slots__ = ("distinct", "n_points", "singletons")
-
-    def __init__(self, distinct, n_points, singletons):
-        for name, value in (("distinct", distinct), ("n_points", n_points), ("singletons", singletons)):
-            object.__setattr__(self, name, value)
-
-    def __setattr__(self, name, value):
-        raise AttributeError(f"a PatternCount is frozen; {name!r} cannot be set")
-
-    def __reduce__(self):
-        return PatternCount, (self.distinct, self.n_points, self.singletons)
-
-    @property
-    def coverage(self):
-        return 1 - self.singletons / self.n_points if self.n_points else float("nan")
-
-    def __repr__(self):
-        return (
-            f"PatternCount(distinct={self.distinct}, n_points={self.n_points}, "
-            f"singletons={self.singletons}, coverage={self.coverage:.6g})"
-        )
+_BLOCKS_A_TASK = 16
+_SECONDS_A_RECORD = 1.0
 
 
-def count_patterns(net, points, *, workers=1, allow_nonfinite=False):
+def count_patterns(
+    net,
+    points,
+    *,
+    sketch=False,
+    memory_limit=None,
+    spill_dir=None,
+    workers=1,
+    checkpoint=None,
+    progress=None,
+    allow_nonfinite=False,
+):
     """Count the distinct activation patterns of points.
 
     Parameters
     ----------
     net : Network
-    points : array_like, shape (n_points, n_in), or an iterable of such blocks
+    points : array_like, shape (n_points, n_in)
+        Or the path of a ``.npy`` file, a Dask array, an iterable of blocks, or what
+        `foldline.sample.uniform`, `sobol` or `lines` return, whose points are made where they are counted.
+    sketch, memory_limit, spill_dir
+        As for `PatternCounter`.
     workers : int or concurrent.futures.Executor
+        Threads, or an executor to run parts on; for a Dask array, its own scheduler does that.
+    checkpoint : path, optional
+        A journal of what is counted, a second of work a record. The same call goes on from there; when all is
+        counted, it has its result at once. Not for iterables, which come once.
+    progress : True or callable, optional
+        True: a bar, by tqdm (``pip install foldline[progress]``). Else called with the number of points.
     allow_nonfinite : bool
         Count points that hold NaN or infinity too, instead of refusing them.
 
     Returns
     -------
     PatternCount
-        Exact for up to 128 neurons; beyond that patterns are told apart by 128-bit hashes, where two
-        of n collide with probability below ``n**2 / 2**129``.
+        The same whatever the blocks, the workers and the order of their work.
+
+    Raises
+    ------
+    ValueError
+        Points of another width, NaN or infinity, a journal of another question.
+    TypeError
+        Points of another dtype, or a checkpoint for what cannot be read again.
+    OSError
+        A disk that is full, or a file that cannot be read or written.
 
     Examples
     --------
@@ -74,30 +71,163 @@ def count_patterns(net, points, *, workers=1, allow_nonfinite=False):
     >>> net = fl.Network([([[1.0], [-1.0]], None), ([[1.0, 1.0]], None)])
     >>> fl.count_patterns(net, [[-3], [2], [5], [0]])
     PatternCount(distinct=3, n_points=4, singletons=2, coverage=0.5)
+    >>> print(fl.count_patterns(net, fl.sample.uniform(fl.Box(-1, 1, n_in=1), 1e5)))
+    2 distinct patterns among 100,000 points, 0 seen once.
+    This is a lower bound on the number of regions, never a count of them.
+    About 99.99% or more of the volume is in a region seen here.
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net is {type(net).__name__}; wanted a Network")
+    given = {"memory_limit": memory_limit, "spill_dir": spill_dir}
+    given = {name: value for name, value in given.items() if value is not None}
+    counter = PatternCounter(net, sketch=sketch, **given)
     workers = check_workers(workers)
-    seen = PatternSet()
-    n_points = 0
-    rows = max(_CHUNK_BYTES // max(-(-net.n_neurons // 8), 1) // BLOCK, 1) * BLOCK
-    if workers != 1:
-        rows *= 8
-    for block in _blocks(points):
-        block = evaluation._checked_points(net, block)
-        for start in range(0, len(block), rows):
-            try:
-                part = block[start : start + rows]
-                seen.add(evaluation.patterns(net, part, workers=workers, allow_nonfinite=allow_nonfinite))
-            except ValueError:
-                evaluation._refuse_nonfinite(block)
-                raise
-        n_points += len(block)
-    return PatternCount(seen.distinct, n_points, seen.singletons)
+    if isinstance(points, (str, os.PathLike)):
+        points = _open_npy(points)
+    if dask_arrays.is_dask(points):
+        if checkpoint is not None:
+            raise TypeError("a Dask array has no checkpoint: its own scheduler keeps what is done")
+        dask_arrays.count(counter, points, allow_nonfinite)
+        return counter.result()
+    if not isinstance(points, Sample) and _is_blocks(points):
+        if checkpoint is not None:
+            raise TypeError(f"a checkpoint wants points that can be read again, not {type(points).__name__}")
+        with reporter(progress, "points") as report:
+            for block in points:
+                block = evaluation._checked_points(net, block)
+                counter._add_points(block, workers, allow_nonfinite, report)
+        return counter.result()
+    if isinstance(points, Sample):
+        if points.domain.n_in != net.n_in:
+            raise ValueError(f"the sample has {points.domain.n_in} inputs; this network takes {net.n_in}")
+    else:
+        points = evaluation._checked_points(net, points)
+    total = len(points) if not isinstance(points, Sample) or points.of == "points" else None
+    with reporter(progress, "points", total) as report:
+        if isinstance(points, Sample) or checkpoint is not None:
+            if not isinstance(points, Sample):
+                points = _Rows(points, allow_nonfinite)
+            _add_blocks(counter, points, workers, checkpoint, report)
+        else:
+            counter._add_points(points, workers, allow_nonfinite, report)
+    return counter.result()
 
 
-def _blocks(points):
-    if isinstance(points, (np.ndarray, list, tuple)) or not hasattr(points, "__iter__"):
-        is_blocks = isinstance(points, (list, tuple)) and points and isinstance(points[0], np.ndarray)
-        return points if is_blocks and points[0].ndim == 2 else [points]
-    return points
+def _add_blocks(counter, source, workers, checkpoint, report):
+    """Count a source block by block, in order; each record of the journal has what some blocks add."""
+    counter._of = source.of
+    if checkpoint is None:
+        for _, found in _found(counter, source, 0, workers):
+            _take(counter, found)
+            report(counter.n_points)
+        return
+    from .journal import Journal  # when used, so that the import stays light
+
+    with Journal(checkpoint, _question(counter, source)) as journal:
+        n_there = 0
+        for record in journal.records():
+            n_there = _restore(counter, record)
+        log.info("%s: %d of %d blocks were there", checkpoint, n_there, source.n_blocks)
+        part, since = counter._empty(), time.monotonic()
+        for done, found in _found(counter, source, n_there, workers):
+            _take(part, found)
+            report(counter.n_points + part.n_points)
+            if done == source.n_blocks or time.monotonic() - since >= _SECONDS_A_RECORD:
+                journal.append(_record(part, done))
+                counter.merge(part)
+                part, since = counter._empty(), time.monotonic()
+
+
+def _found(counter, source, first, workers):
+    """Yield (number of blocks so far, what the last of them show): patterns, or counters from workers."""
+    if workers == 1 or isinstance(source, _Rows):
+        for i in range(first, source.n_blocks):
+            yield i + 1, source.patterns(counter.net, i, workers)
+        return
+    starts = range(first, source.n_blocks, _BLOCKS_A_TASK)
+    stops = [min(start + _BLOCKS_A_TASK, source.n_blocks) for start in starts]
+    tasks = ((counter._empty(), source, start, stop) for start, stop in zip(starts, stops))
+    yield from zip(stops, in_turn(_counted, tasks, workers))
+
+
+def _counted(counter, source, start, stop):
+    counter._of = source.of
+    for i in range(start, stop):
+        counter._add(source.patterns(counter.net, i))
+    return counter
+
+
+def _take(counter, found):
+    counter.merge(found) if isinstance(found, PatternCounter) else counter._add(found)
+
+
+class _Rows:
+    """An array of points as a source of blocks."""
+
+    of, _size = "points", 1 << 16
+
+    def __init__(self, points, allow_nonfinite):
+        self._points, self._allow_nonfinite = points, allow_nonfinite
+
+    @property
+    def n_blocks(self):
+        return -(-len(self._points) // self._size)
+
+    def patterns(self, net, i, workers):
+        start = i * self._size
+        block = self._points[start : start + self._size]
+        if not self._allow_nonfinite:
+            evaluation._refuse_nonfinite(block, start)
+        return net.patterns(block, workers=workers, allow_nonfinite=True)
+
+    def __repr__(self):
+        """What tells these points from others: for the question of a journal."""
+        seen = blake2b(digest_size=16)
+        for start in range(0, len(self._points), self._size):
+            seen.update(np.ascontiguousarray(self._points[start : start + self._size]))
+        points = self._points
+        return f"{points.dtype} {points.shape} {seen.hexdigest()}, allow_nonfinite={self._allow_nonfinite}"
+
+
+def _question(counter, source):
+    return {
+        "question": "count_patterns",
+        "network": counter.net.digest,
+        "points": repr(source),
+        "sketch": counter.sketch,
+    }
+
+
+def _record(part, done):
+    registers, level, pieces = part._contents()
+    keys, counts = (np.concatenate(arrays) for arrays in zip(*pieces))
+    head = {"blocks": done, "n_points": part.n_points, "level": level, "keys": len(counts)}
+    line = json.dumps(head).encode() + b"\n"
+    return b"".join([line, registers, keys.astype("<u8").tobytes(), counts.astype("<u8").tobytes()])
+
+
+def _restore(counter, record):
+    """Add what a record has; returns the number of blocks that the journal has so far."""
+    line, _, data = record.partition(b"\n")
+    head = json.loads(line)
+    n = head["keys"]
+    registers, words = data[: len(data) - 24 * n], np.frombuffer(data, "<u8", offset=len(data) - 24 * n)
+    words = words.astype(np.uint64)
+    part = counter._empty()
+    part._of, part.n_points = counter._of, head["n_points"]
+    part._add_contents(registers, head["level"], [(words[: 2 * n].reshape(n, 2), words[2 * n :])])
+    counter.merge(part)
+    return head["blocks"]
+
+
+def _is_blocks(points):
+    """Whether this is an iterable of blocks, not an array of points."""
+    if isinstance(points, (list, tuple)):
+        return bool(points) and isinstance(points[0], np.ndarray) and points[0].ndim == 2
+    return not isinstance(points, np.ndarray) and hasattr(points, "__iter__")
+
+
+def _open_npy(path):
+    """The array of a .npy file, left on disk."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{os.fspath(path)}: not a whole .npy file of numbers: {error}") from None
