@@ -95,16 +95,34 @@ class Dying(concurrent.futures.Executor):
         future = concurrent.futures.Future()
         self._n_tasks += 1
         if self._n_tasks == 1:
-            future.set_result(function(*arguments[:1], 0.0, *arguments[2:]))
+            walk, prefixes, _, *rest = arguments
+            future.set_result(function(walk, prefixes, 0.0, *rest))
         else:
             future.set_exception(concurrent.futures.BrokenExecutor("a worker was killed"))
         return future
 
 
-def test_a_dead_worker_is_an_error_and_never_a_count():
+def test_workers_that_die_make_a_limit_and_never_a_count():
     net = network(*networks.random_network(3, (6, 12, 12, 1), slopes=0.0, bias=0.25))
-    with pytest.raises(concurrent.futures.BrokenExecutor, match="killed"):
-        fl.count_regions(net, box(net), workers=Dying())
+    found = fl.count_regions(net, box(net), workers=Dying())
+    assert (found.status, found.certified) == ("limit", "lower_bound")
+    assert found.count < fl.count_regions(net, box(net)).count
+    assert found.stats["loss"] == "workers were lost: BrokenExecutor: a worker was killed"
+    assert fl.regions(net, box(net), workers=Dying()).status == "limit"
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_chunks_have_the_rows_in_order_whatever_the_workers(workers):
+    net = network(*LARGE)
+    whole = fl.regions(net, box(net))
+    for chunk in (37, 10**6):
+        twice = [list(fl.iter_regions(net, box(net), chunk=chunk, workers=workers)) for _ in range(2)]
+        sizes = [[len(part) for part in parts] for parts in twice]
+        assert sizes[0] == sizes[1] and max(sizes[0]) <= chunk
+        assert np.array_equal(np.concatenate([part.patterns for part in twice[0]]), whole.patterns)
+    some = list(fl.iter_regions(net, box(net), chunk=37, workers=workers, max_regions=100))
+    assert np.array_equal(np.concatenate([part.patterns for part in some]), whole.patterns[:100])
+    assert [part.status for part in some] == ["complete"] * (len(some) - 1) + ["limit"]
 
 
 def test_regions_are_the_same_whatever_the_workers():

@@ -19,6 +19,7 @@ from .linear_data import DataLinearity, is_linear_on_data
 from .linearity import check_affine
 from .lipschitz import Lipschitz, lipschitz
 from .network import Network
+from .parquet import write_regions
 from .pattern_count import PatternCount
 from .pattern_counter import PatternCounter
 from .questions import Verdict
@@ -81,6 +82,7 @@ __all__ = [
     "show_config",
     "test_affine",
     "unpack_patterns",
+    "write_regions",
 ]
 
 

@@ -9,7 +9,8 @@ from .domains import check_domain
 from .executors import check_workers
 from .maps import group_maps
 from .network import Network
-from .walk import Walk, check_engine, parts
+from .progress import reporter
+from .walk import JOURNALED, Walk, check_engine, parts
 
 __all__ = ["RegionCount", "check_question", "count_regions"]
 
@@ -36,7 +37,7 @@ class RegionCount:
         fold a cell lies, and how many of these were decided "by_filter", in doubles with a proved bound;
         "by_rationals": parts of the tree that were walked in exact arithmetic instead, and
         "smallest_margin": the nearest that an extreme of a neuron on a cell came to zero in the
-        former.
+        former; and "loss", where workers were lost.
     digest : str
         Of the network.
     """
@@ -70,6 +71,7 @@ def count_regions(
     max_regions=None,
     time_limit=None,
     workers=1,
+    checkpoint=None,
     progress=None,
 ):
     """Count the regions of a network on a domain.
@@ -91,10 +93,15 @@ def count_regions(
         Stop after this many activation regions. A run that is stopped says so.
     time_limit : float, optional
         Stop after this many seconds.
-    workers : int or concurrent.futures.Executor
-        Threads, or an executor to run parts of the tree on. The count does not depend on it.
-    progress : callable, optional
-        Called with the number of activation regions found so far, now and then.
+    workers : int, concurrent.futures.Executor or dask.distributed.Client
+        Threads, or an executor to run parts of the tree on. The count does not depend on it. Where workers
+        are lost and what they had cannot be done by others, the run stops like one that met a limit.
+    checkpoint : path, optional
+        A journal of the parts of the tree that are done, some hundredths of a second of work each. The same
+        call goes on from there, with any workers and limits; when all is done, it has its result at once.
+    progress : True or callable, optional
+        True: a bar, by tqdm (``pip install foldline[progress]``). Else called with the number of activation
+        regions found so far, now and then.
 
     Returns
     -------
@@ -104,7 +111,9 @@ def count_regions(
     ------
     ValueError
         A domain of another dimension, without interior, or unbounded where it must not be; a limit
-        that is not positive.
+        that is not positive; a journal of another question.
+    OSError
+        The journal cannot be written: what is in it stays valid.
 
     Notes
     -----
@@ -134,13 +143,14 @@ def count_regions(
     deadline = math.inf if time_limit is None else start + time_limit
     charts = domain._charts() if engine != "exact" else [domain]
     want_patterns = kind != "activation" or len(charts) > 1
-    tally = _Tally(net, want_patterns, math.inf if max_regions is None else max_regions, progress)
-    for chart in charts:
-        walk = Walk(net, chart, engine, certify, "patterns" if want_patterns else "count")
-        for part in parts(walk, workers, deadline, tally.room()):
-            tally.add(part)
-        if tally.is_open:
-            break
+    walks = [Walk(net, chart, engine, certify, "patterns" if want_patterns else "count") for chart in charts]
+    with reporter(progress, "regions") as report:
+        tally = _Tally(net, want_patterns, math.inf if max_regions is None else max_regions, report)
+        if checkpoint is None:
+            _walk_all(tally, walks, workers, deadline)
+        else:
+            question = {"question": "count_regions", "kind": kind, "engine": engine, "certify": bool(certify)}
+            _walk_on(tally, walks, workers, deadline, (checkpoint, net, domain, question))
     count = tally.n
     if kind != "activation":
         count = group_maps(net, domain, tally.patterns(), connected=kind == "linear" and not tally.is_open)
@@ -153,9 +163,34 @@ def count_regions(
         "by_rationals": tally.n_undecided,
         "smallest_margin": tally.smallest_margin,
     }
+    if tally.loss:
+        stats["loss"] = tally.loss
     status = "limit" if tally.is_open else "complete"
     certified = "none" if not certify else "lower_bound" if tally.is_open else "exact"
     return RegionCount(count, kind, status, certified, stats, net.digest)
+
+
+def _walk_all(tally, walks, workers, deadline):
+    for walk in walks:
+        for part in parts(walk, workers, deadline, tally.room()):
+            tally.add(part)
+        if tally.is_open:
+            break
+
+
+def _walk_on(tally, walks, workers, deadline, journal):
+    """As `_walk_all`, from where a journal ends."""
+    from .checkpoints import JournaledWalks  # when used, so that the import stays light
+
+    with JournaledWalks(*journal) as journal:
+        for part in journal.replay([walk.root for walk in walks]):
+            tally.add(part)
+        for chart, (walk, opens) in enumerate(zip(walks, journal.opens)):
+            if opens and not tally.is_open:
+                for part in parts(walk, workers, deadline, tally.room(), list(opens), JOURNALED):
+                    if part.taken:
+                        journal.add(chart, part)
+                    tally.add(part)
 
 
 def check_question(net, domain, **limits):
@@ -175,10 +210,10 @@ def check_question(net, domain, **limits):
 class _Tally:
     """Sums the parts of walks on one domain, or on several that together show all of it."""
 
-    def __init__(self, net, keep_patterns, most_cells, progress):
+    def __init__(self, net, keep_patterns, most_cells, report):
         self.n_decisions = self.n_undecided = 0
-        self.smallest_margin, self.is_open = math.inf, False
-        self._n, self._most, self._progress = 0, most_cells, progress
+        self.smallest_margin, self.is_open, self.loss = math.inf, False, ""
+        self._n, self._most, self._report = 0, most_cells, report
         self._patterns = np.empty((0, -(-net.n_neurons // 8)), np.uint8) if keep_patterns else None
         self._new = []
 
@@ -197,10 +232,12 @@ class _Tally:
         self.smallest_margin = min(self.smallest_margin, part.smallest_margin)
         if self._patterns is not None:
             self._new.append(part.patterns)
-        if part.opens or self._n > self._most:
+        if part.opens or self._n > self._most and self.n > self._most:
             self._n, self.is_open = min(self._n, self._most), True
-        if self._progress:
-            self._progress(self._n)
+            if self._patterns is not None:
+                self._patterns = self.patterns()[: min(self.n, self._most)]
+        self.loss = part.loss
+        self._report(self._n)
 
     def patterns(self):
         """The different patterns found."""

@@ -215,9 +215,10 @@ def unpack_patterns(patterns, n_neurons):
     return np.unpackbits(array, axis=1, count=n_neurons, bitorder="little").view(bool)
 
 
-def _refuse_for_dask(**options):
+def _refuse_for_dask(workers, **options):
+    options["workers"] = None if workers == 1 else workers
     for name, value in options.items():
-        if value not in (None, False, 1):
+        if value is not None and value is not False:
             raise TypeError(f"{name} is {value!r}; a Dask array is evaluated without (wanted map_blocks)")
 
 

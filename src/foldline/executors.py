@@ -2,7 +2,7 @@
 
 import operator
 
-__all__ = ["check_workers", "in_turn", "map_parts", "n_at_once", "run_tasks"]
+__all__ = ["carried", "check_workers", "in_turn", "is_loss", "map_parts", "n_at_once", "run_tasks"]
 
 
 def check_workers(workers):
@@ -117,6 +117,21 @@ def n_at_once(workers):
     if client is not None:
         return max(sum(client.nthreads().values()), 1)
     return getattr(workers, "_max_workers", 8)
+
+
+def carried(executor, value):
+    """What to pass to tasks of an executor for `value`: with Dask it travels once to each worker."""
+    client = getattr(executor, "_client", None)
+    return value if client is None else client.scatter(value, broadcast=True)
+
+
+def is_loss(error):
+    """Whether a task failed because workers died or cannot be reached, not by what it does."""
+    from concurrent.futures import BrokenExecutor, CancelledError
+
+    is_of_dask = type(error).__module__.partition(".")[0] == "distributed"
+    is_shut = isinstance(error, RuntimeError) and "after shutdown" in str(error)
+    return is_of_dask or is_shut or isinstance(error, (BrokenExecutor, CancelledError))
 
 
 def _rows(results, start, end):

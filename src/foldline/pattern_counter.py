@@ -166,7 +166,9 @@ class PatternCounter:
     def _empty(self):
         """A counter like this one, of nothing."""
         how = {"sketch": self.sketch, "memory_limit": self.memory_limit, "spill_dir": self.spill_dir}
-        return PatternCounter(self.net, **how)
+        counter = PatternCounter(self.net, **how)
+        counter._of = self._of
+        return counter
 
     def _contents(self):
         """Registers, level, and pieces of (keys, counts): all that was counted but `n_points`."""

@@ -1,6 +1,7 @@
 """The table of a network's regions: one row each, and what follows from the columns."""
 
 import operator
+import os
 from functools import cached_property
 from typing import NamedTuple
 
@@ -173,6 +174,16 @@ class Regions:
             Without pyarrow.
         """
         return exports.to_arrow(self)
+
+    def to_parquet(self, path):
+        """Write one Parquet file, whole or not at all (``pip install foldline[arrow]``).
+
+        Columns are those of `to_arrow`, and ``region``, the row's number. `foldline.write_regions` writes
+        more than memory holds.
+        """
+        from . import parquet
+
+        parquet.write(self, os.fspath(path))
 
     def to_networkx(self):
         """The graph of regions that share a facet (``pip install foldline[networkx]``).

@@ -7,8 +7,9 @@ import numpy as np
 
 from . import exact_rows
 from .counting import check_question
-from .executors import check_workers
+from .executors import carried, check_workers, n_at_once
 from .maps import maps_of
+from .progress import reporter
 from .region_tables import Regions
 from .walk import Walk, bits_of, check_engine, parts
 
@@ -64,27 +65,27 @@ def regions(
     most = math.inf if max_regions is None else max_regions
     found, n = [], 0
     try:
-        if engine != "exact":
-            for part in parts(Walk(net, domain, engine, want="rows"), workers, deadline, most + 1):
-                found.append(part)
-                n += part.n_cells
-                if progress:
-                    progress(n)
-                if part.n_undecided:
-                    break
-            else:
-                status = "limit" if n > most or found[-1].opens else "complete"
-                return _from_doubles(net, domain, found, status, most, in_order=workers == 1)
-        found, n = [], 0
-        walk = Walk(net, domain, "exact")
-        for row in walk.exact.rows():
-            if n >= most or n and time.monotonic() >= deadline:
-                return Regions(net, domain, "limit", **exact_rows.columns(net, walk.exact.chain, found))
-            found.append(row)
-            n += 1
-            if progress and n % 256 == 0:
-                progress(n)
-        return Regions(net, domain, "complete", **exact_rows.columns(net, walk.exact.chain, found))
+        with reporter(progress, "regions") as report:
+            if engine != "exact":
+                for part in parts(Walk(net, domain, engine, want="rows"), workers, deadline, most + 1):
+                    found.append(part)
+                    n += part.n_cells
+                    report(n)
+                    if part.n_undecided:
+                        break
+                else:
+                    status = "limit" if n > most or found[-1].opens else "complete"
+                    return _from_doubles(net, domain, found, status, most, in_order=workers == 1)
+            found, n = [], 0
+            walk = Walk(net, domain, "exact")
+            for row in walk.exact.rows():
+                if n >= most or n and time.monotonic() >= deadline:
+                    return Regions(net, domain, "limit", **exact_rows.columns(net, walk.exact.chain, found))
+                found.append(row)
+                n += 1
+                if n % 256 == 0:
+                    report(n)
+            return Regions(net, domain, "complete", **exact_rows.columns(net, walk.exact.chain, found))
     except MemoryError:
         found.clear()
         raise MemoryError(
@@ -93,10 +94,10 @@ def regions(
         ) from None
 
 
-def iter_regions(net, domain, *, chunk=65536, engine="auto", max_regions=None):
-    """Like `regions`, as an iterator over `Regions` of at most `chunk` rows.
+def iter_regions(net, domain, *, chunk=65536, engine="auto", max_regions=None, workers=1):
+    """Like `regions`, as an iterator over `Regions` of at most `chunk` rows, in the order of their patterns.
 
-    Neighbours are those within a chunk. Memory is that of a chunk.
+    Neighbours are those within a chunk. Memory is that of a chunk; with workers, of two for each.
 
     Examples
     --------
@@ -108,7 +109,8 @@ def iter_regions(net, domain, *, chunk=65536, engine="auto", max_regions=None):
     if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
         raise ValueError(f"chunk is {chunk!r}; wanted an int, at least 1")
     engine = _check(net, domain, engine, max_regions=max_regions)
-    return _chunks(net, domain, engine, chunk, math.inf if max_regions is None else max_regions)
+    most = math.inf if max_regions is None else max_regions
+    return _chunks(net, domain, engine, chunk, most, check_workers(workers))
 
 
 def _check(net, domain, engine, **limits):
@@ -118,36 +120,73 @@ def _check(net, domain, engine, **limits):
     return check_engine(engine, domain.dimension)
 
 
-def _chunks(net, domain, engine, chunk, most):
+def _chunks(net, domain, engine, chunk, most, workers):
     """In doubles until a chunk holds something they do not decide; exactly from that chunk on."""
     walk = Walk(net, domain, engine, want="rows")
     opens, n_done = [walk.root], 0
-    while opens and engine != "exact":
-        size = min(chunk, most - n_done)
-        found, rest = _next_cells(walk, opens, size)
-        if found is None:
-            break
-        n_done += sum(part.n_cells for part in found)
-        is_cut_off = n_done == most and _next_cells(walk, rest, 1)[0] != []
-        yield _from_doubles(net, domain, found, "limit" if is_cut_off else "complete")
-        opens = rest if n_done < most else []
+    with _InDoubles(walk, workers, chunk) as doubles:
+        while opens and engine != "exact":
+            found, rest = doubles.next_cells(opens, min(chunk, most - n_done))
+            if found is None:
+                break
+            n_done += sum(part.n_cells for part in found)
+            is_cut_off = n_done == most and doubles.next_cells(rest, 1)[0] != []
+            yield _from_doubles(net, domain, found, "limit" if is_cut_off else "complete")
+            opens = rest if n_done < most else []
     if opens:
         yield from _exact_chunks(net, domain, [bits_of(prefix) for prefix in opens], chunk, most - n_done)
 
 
-def _next_cells(walk, opens, size):
-    """(parts with the next cells below some prefixes, at most `size`; what is open then). Instead of parts
-    None, where there is something that doubles do not decide."""
-    found, n = [], 0
-    while opens and n < size:
-        part = walk.run(opens[:1], math.inf, size - n)
-        if part.n_undecided:
-            return None, opens
-        if part.n_cells:
-            found.append(part)
-        n += part.n_cells
-        opens = part.opens + opens[1:]
-    return found, opens
+class _InDoubles:
+    """A walk in doubles in the order of the patterns. With several workers they run ahead, below the prefixes
+    that come next, no more than a chunk each: chunks may then be smaller, and are the same every time."""
+
+    def __init__(self, walk, workers, chunk):
+        self._walk, self._workers, self._chunk = walk, workers, chunk
+        self._pool, self._running = None, {}
+        if workers != 1:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(workers) if isinstance(workers, int) else workers
+            self._carrier = walk if isinstance(workers, int) else carried(workers, walk)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        for future in self._running.values():
+            future.cancel()
+        if self._pool is not None and self._pool is not self._workers:
+            self._pool.shutdown(wait=True)
+
+    def next_cells(self, opens, size):
+        """(parts with the next cells below some prefixes, at most `size`; what is open then). Instead of
+        parts None, where there is something that doubles do not decide."""
+        found, n = [], 0
+        while opens and n < size:
+            part = self._run_ahead(opens)
+            if part is not None and part.n_cells > size - n and n:
+                break
+            if part is None or part.n_cells > size - n:
+                part = self._walk.run(opens[:1], math.inf, size - n)
+            if part.n_undecided:
+                return None, opens
+            if part.n_cells:
+                found.append(part)
+            n += part.n_cells
+            self._running.pop(opens[0], None)
+            opens = part.opens + opens[1:]
+        return found, opens
+
+    def _run_ahead(self, opens):
+        """The part below the first prefix, the following ones being under way; None with one worker."""
+        if self._pool is None:
+            return None
+        for prefix in opens[: 2 * n_at_once(self._workers)]:
+            if prefix not in self._running:
+                task = Walk.run, self._carrier, [prefix], math.inf, self._chunk, math.inf
+                self._running[prefix] = self._pool.submit(*task)
+        return self._running[opens[0]].result()
 
 
 def _exact_chunks(net, domain, prefixes, chunk, most):

@@ -13,6 +13,7 @@ from .knots import knots
 __all__ = ["lines", "sobol", "uniform"]
 
 _POINTS, _LINES = 1 << 16, 1 << 8  # of a block
+_MOST_OF_SOBOL = 1 << 30
 _LEAST_SHARE = 1e-4  # of the bounding box that is worth trying
 
 
@@ -170,6 +171,8 @@ class _Sobol(Sample):
         super().__init__(domain, n, seed)
         if len(self._rows[0]):
             raise ValueError("a Sobol sequence fills boxes, not polytopes; wanted uniform, or another domain")
+        if self.n > _MOST_OF_SOBOL:
+            raise ValueError(f"n is {self.n}; wanted at most {_MOST_OF_SOBOL:,}, where the sequence ends")
         self._engine = None
 
     def __reduce__(self):
@@ -180,10 +183,10 @@ class _Sobol(Sample):
         start = i * self._size
         engine, self._engine = self._engine, None  # another thread makes its own
         if engine is None or engine.num_generated > start:
-            engine = qmc.Sobol(len(self._low), scramble=True, bits=53, rng=self.seed)
+            engine = qmc.Sobol(len(self._low), scramble=True, rng=self.seed)
         if start > engine.num_generated:
             engine.fast_forward(start - engine.num_generated)
-        u = engine.random(self._n_of(i))
+        u = engine.random(self._size)[: self._n_of(i)]
         self._engine = engine
         return self._placed(self._low + (self._high - self._low) * u)
 

@@ -149,7 +149,6 @@ def _found(counter, source, first, workers):
 
 
 def _counted(counter, source, start, stop):
-    counter._of = source.of
     for i in range(start, stop):
         counter._add(source.patterns(counter.net, i))
     return counter
@@ -212,7 +211,7 @@ def _restore(counter, record):
     registers, words = data[: len(data) - 24 * n], np.frombuffer(data, "<u8", offset=len(data) - 24 * n)
     words = words.astype(np.uint64)
     part = counter._empty()
-    part._of, part.n_points = counter._of, head["n_points"]
+    part.n_points = head["n_points"]
     part._add_contents(registers, head["level"], [(words[: 2 * n].reshape(n, 2), words[2 * n :])])
     counter.merge(part)
     return head["blocks"]
@@ -227,6 +226,8 @@ def _is_blocks(points):
 
 def _open_npy(path):
     """The array of a .npy file, left on disk."""
+    if not os.fspath(path).endswith(".npy"):
+        raise TypeError(f"points is {path!r}; wanted an array, or the path of a .npy file")
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:

@@ -16,14 +16,22 @@ import numpy as np
 from . import cells
 from ._core import Cells
 from .exact_cells import ExactWalk
+from .executors import carried, is_loss, n_at_once
+from .progress import log
 
-__all__ = ["ENGINES", "Part", "Prefix", "Rows", "Walk", "bits_of", "check_engine", "parts"]
+__all__ = [
+    "ENGINES",
+    "JOURNALED",
+    "Part",
+    "Prefix",
+    "Rows",
+    "Walk",
+    "bits_of",
+    "check_engine",
+    "parts",
+]
 
 ENGINES = ("sweep", "polygons", "vertices", "lp", "exact")
-# Seconds a part may take: Ctrl-C is heard, progress told and work spread this often.
-_SLICE = 0.2
-# Where there is little to share out: nobody waits long for the large subtree that another has.
-_SHORT_SLICE = 0.01
 _MOST_DIMENSIONS_OF_VERTICES = 6
 # Rationals are slow to come back to where they were.
 _SLOW_SLICE = 1.0
@@ -55,7 +63,11 @@ class Rows(NamedTuple):
 
 class Part(NamedTuple):
     """What a part of a walk found. Where they were wanted, `rows` has one `Rows` for each run in doubles, and
-    one `exact_cells.Row` for each other cell."""
+    one `exact_cells.Row` for each other cell.
+
+    For a journal, `taken` are the prefixes that it began with, and `left` those that it did not come to;
+    `loss` says why workers did not do what is open.
+    """
 
     n_cells: int
     n_decisions: int
@@ -64,6 +76,25 @@ class Part(NamedTuple):
     opens: list
     patterns: np.ndarray
     rows: list
+    taken: list = ()
+    left: list = ()
+    loss: str = ""
+
+
+class Steps(NamedTuple):
+    """How long parts may take, in seconds: as a rule, and where there is little to share out, so that nobody
+    waits long for the large subtree that another has."""
+
+    usual: float
+    short: float
+
+
+# Ctrl-C is heard, progress told and work spread this often.
+HERE = Steps(0.2, 0.01)
+# Tasks for other processes cost some milliseconds.
+ELSEWHERE = Steps(0.4, 0.1)
+# What a run that is killed has to do again.
+JOURNALED = Steps(0.03, 0.01)
 
 
 def check_engine(engine, dimension):
@@ -97,7 +128,7 @@ class Walk:
         self._cells = self._exact = None
 
     def __reduce__(self):
-        return Walk, (self.net, self.domain, self.engine, self.certify, self.want)
+        return _walk, (self.net, self.domain, self.engine, self.certify, self.want)
 
     @property
     def root(self):
@@ -110,7 +141,7 @@ class Walk:
             self._exact = ExactWalk(cells.ExactChain(self.net, self.domain))
         return self._exact
 
-    def run(self, prefixes, seconds, most_cells, patience=_SLICE):
+    def run(self, prefixes, seconds, most_cells, patience=HERE.usual):
         """Walk below each prefix in turn, for a slice of time but never longer than `seconds`, or until
         `most_cells` were found. What was not come to is in the result's opens, in order.
         """
@@ -128,7 +159,7 @@ class Walk:
             n += part.n_cells
             found.append(part)
             opens += part.opens
-        return _joined(found, opens, -(-self.net.n_neurons // 8))
+        return _joined(found, opens, -(-self.net.n_neurons // 8))._replace(taken=prefixes)
 
     def _run_doubles(self, prefix, seconds, most_cells):
         try:
@@ -183,6 +214,12 @@ class Walk:
         bits = np.array([row.bits for row in found], bool).reshape(len(found), self.net.n_neurons)
         patterns = np.packbits(bits, axis=1, bitorder="little")
         return Part(len(found), 0, 0, math.inf, opens, patterns, found if self.want == "rows" else [])
+
+
+@lru_cache(maxsize=8)
+def _walk(*arguments):
+    """One walk for all tasks of a process, which prepares once."""
+    return Walk(*arguments)
 
 
 def bits_of(prefix):
@@ -300,60 +337,74 @@ def _counterclockwise(vertices, facets):
     return order if (bx - ax) * (cy - ay) > (by - ay) * (cx - ax) else order[::-1]
 
 
-def parts(walk, workers=1, deadline=math.inf, most_cells=math.inf):
+def parts(walk, workers=1, deadline=math.inf, most_cells=math.inf, opens=None, steps=None):
     """Yield the parts of a walk, one at least, until nothing is open, or `deadline` (of `time.monotonic`) has
-    come, or `most_cells` were found; what is open then is in the last part's opens.
+    come, or `most_cells` were found, or workers were lost; what is open then is in the last part's opens.
 
-    With one worker, parts and the cells in them come in the order of the patterns.
+    With one worker, parts and the cells in them come in the order of the patterns. A walk that was left goes
+    on from its `opens`.
     """
+    opens = [walk.root] if opens is None else opens
     if workers == 1:
-        return _in_order(walk, deadline, most_cells)
-    return _spread(walk, workers, deadline, most_cells)
+        return _in_order(walk, deadline, most_cells, opens, steps or HERE)
+    return _spread(walk, workers, deadline, most_cells, opens, steps)
 
 
 def _limit(most_cells):
     return int(min(most_cells, 2**62))
 
 
-def _in_order(walk, deadline, most_cells):
-    opens = deque([walk.root])
+def _in_order(walk, deadline, most_cells, opens, steps):
+    opens = deque(opens)
     while opens:
-        part = walk.run([opens.popleft()], max(deadline - time.monotonic(), 0.0), _limit(most_cells))
+        left = max(deadline - time.monotonic(), 0.0)
+        part = walk.run([opens.popleft()], left, _limit(most_cells), steps.usual)
         most_cells -= part.n_cells
         opens.extendleft(reversed(part.opens))
         is_last = most_cells <= 0 or time.monotonic() >= deadline
-        yield part._replace(opens=list(opens) if is_last else [])
+        yield part._replace(opens=list(opens) if is_last else [], left=part.opens)
         if is_last:
             return
 
 
-def _spread(walk, workers, deadline, most_cells):
+def _spread(walk, workers, deadline, most_cells, opens, steps):
     from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait  # so that the import stays light
 
     pool = ThreadPoolExecutor(workers) if isinstance(workers, int) else workers
-    at_once = workers if isinstance(workers, int) else getattr(pool, "_max_workers", 8)
-    opens, running = [walk.root], set()
+    here = isinstance(pool, ThreadPoolExecutor)
+    steps = steps or (HERE if here else ELSEWHERE)
+    at_once = n_at_once(workers) * (1 if here else 2)
+    opens, running, is_first, loss = list(opens), {}, True, ""
     try:
+        carrier = walk if here else carried(pool, walk)
         while opens or running:
-            stopping = most_cells <= 0 or time.monotonic() >= deadline and opens != [walk.root]
+            stopping = most_cells <= 0 or time.monotonic() >= deadline and not is_first
             while opens and len(running) < at_once and not stopping:
                 # The last are the largest: each worker gets some of all sizes.
                 mine = opens[:: -2 * at_once]
                 del opens[:: -2 * at_once]
                 left = max(deadline - time.monotonic(), 0.0)
-                patience = _SLICE if len(opens) >= 8 * at_once else _SHORT_SLICE
-                running.add(pool.submit(walk.run, mine, left, _limit(most_cells), patience))
+                patience = steps.usual if len(opens) >= 8 * at_once else steps.short
+                running[pool.submit(Walk.run, carrier, mine, left, _limit(most_cells), patience)] = mine
+                is_first = False
             if not running:
                 break
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for part in (future.result() for future in done):
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                part = future.result()
+                del running[future]
                 opens += part.opens
                 most_cells -= part.n_cells
-                yield part._replace(opens=[])
-        if opens:
-            yield _joined([], opens, len(walk.root.bits))
+                yield part._replace(opens=[], left=part.opens)
+    except BaseException as error:
+        if not is_loss(error):
+            raise
+        loss = f"workers were lost: {type(error).__name__}: {error}".rstrip(": ")
+        log.warning(loss)
+        opens += [prefix for mine in running.values() for prefix in mine] or [walk.root]
     finally:
         for future in running:
             future.cancel()
         if pool is not workers:
             pool.shutdown(wait=True)
+    if opens:
+        yield _joined([], opens, len(walk.root.bits))._replace(loss=loss)
