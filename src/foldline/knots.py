@@ -232,7 +232,7 @@ def _checked_ends(net, start, stop):
 
 
 class _Table:
-    """The results of segments one after the other; the arrays of rows grow in place."""
+    """The results of segments one after the other; the arrays of rows grow."""
 
     def __init__(self, n_segments, n_out):
         self.n_segments = self.n_rows = 0
@@ -250,8 +250,14 @@ class _Table:
         self.resize(1024)
 
     def resize(self, n_rows):
-        for array in self.rows.values():
-            array.resize((n_rows, *array.shape[1:]), refcheck=False)
+        """Change the room; arrays that grow are new ones, since NumPy asks for huge pages only for those."""
+        for name, array in self.rows.items():
+            shape = (n_rows, *array.shape[1:])
+            if n_rows > len(array):
+                self.rows[name] = np.empty(shape, array.dtype)
+                self.rows[name][: self.n_rows] = array[: self.n_rows]
+            else:
+                array.resize(shape, refcheck=False)
 
     def grow(self):
         """Make room for as many rows as it looks like; what is resized is written, so not for far more."""
