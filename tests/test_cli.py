@@ -12,6 +12,7 @@ import pytest
 
 import foldline as fl
 from foldline import bench, cli, reports
+from foldline.cli import talk
 
 
 @pytest.fixture
@@ -161,7 +162,7 @@ def test_eval_writes_a_file(capsys, tmp_path, model, points_file, net, points, e
 def test_eval_in_many_blocks_and_with_two_workers_gives_the_same_file(
     tmp_path, model, net, monkeypatch
 ):
-    monkeypatch.setattr(cli, "BLOCK_BYTES", 1)
+    monkeypatch.setattr("foldline.cli.points.BLOCK_BYTES", 1)
     path = tmp_path / "out.npy"
     assert run("eval", model, "--random", 10_000, "-o", path, "--workers", 2) == 0
     assert np.array_equal(np.load(path), net(bench.random_points(10_000, 3, np.float64)))
@@ -297,6 +298,55 @@ def test_count_leaves_out_points_whose_pattern_is_not_certain(capsys, tmp_path):
     assert "Left out: 1 of the points" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("sampler", ["uniform", "sobol", "lines"])
+def test_count_samples_the_box_without_storing_points(capsys, model, net, sampler):
+    box = fl.Box(-1, [0.5] * net.n_in, n_in=net.n_in)
+    found = fl.count_patterns(net, getattr(fl.sample, sampler)(box, 3000, 5))
+    high = ",".join(["0.5"] * net.n_in)
+    options = ["--sample", "3e3", "--seed", 5, "--high", high, "--workers", 2]
+    facts = document(capsys, "count", model, *options, "--sampler", sampler)
+    assert facts["distinct"] == found.distinct and facts["n_points"] == found.n_points
+    assert facts["note"] == str(found)
+    assert document(capsys, "count", model, *options, "--sketch", "--sampler", sampler)["of"] == found.of
+    assert run("count", model, *options, "--sampler", sampler, "--memory-limit", 1 << 20) == 0
+    assert capsys.readouterr().out == f"{found}\n"
+
+
+def test_counts_with_a_checkpoint_go_on(capsys, tmp_path, model, net):
+    for how in (["--exact"], ["--sample", 5000]):
+        journal = tmp_path / f"{how[0]}.journal"
+        first = document(capsys, "count", model, *how, "--checkpoint", journal)
+        size = journal.stat().st_size
+        again = document(capsys, "count", model, *how, "--checkpoint", journal, "--workers", 2)
+        assert journal.stat().st_size == size
+        for facts in (first, again):
+            facts.pop("stats", None)
+        assert first == again
+    assert "answers another question" in error(capsys, "count", model, "--exact", "--checkpoint", journal)
+
+
+def test_options_of_count_that_do_not_go_together_are_one_line(capsys, model, points_file):
+    for arguments, message in [
+        (["--exact", "--sample", 5], "wanted one of --exact, --sample"),
+        (["--sample", 5, points_file], "wanted one of --exact, --sample"),
+        (["--exact", "--sketch"], "--sketch wants a sample"),
+        ([points_file, "--checkpoint", "x"], "--checkpoint wants --exact or --sample"),
+        ([points_file, "--sampler", "lines"], "--sampler wants --sample"),
+        (["--sample", "1.5"], "'1.5' is not a whole number"),
+        (["--sample", 5, "--memory-limit", 5], "memory_limit is 5 bytes"),
+        (["--exact", "--dask", "tcp://127.0.0.1:1"], "no Dask scheduler answers at tcp://127.0.0.1:1"),
+    ]:
+        assert message in error(capsys, "count", model, *arguments)
+
+
+def test_regions_go_to_parquet_files(capsys, tmp_path, model, net):
+    facts = document(capsys, "regions", model, "--parquet", tmp_path / "set")
+    assert facts["count"] == fl.count_regions(net, fl.Box(-1, 1, n_in=net.n_in)).count
+    assert "holds 2 files" in error(capsys, "regions", model, "--parquet", tmp_path / "set")
+    assert run("regions", model, "--parquet", tmp_path / "part", "--max-regions", 2) == 3
+    assert "there are more" in capsys.readouterr().out
+
+
 def test_count_exact_counts_the_regions_of_a_box(capsys, tmp_path):
     path = tmp_path / "cross.npz"
     net = fl.Network([([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], [0, 0, -2.0]), ([[1.0, 1.0, 1.0]], None)])
@@ -318,7 +368,7 @@ def test_count_exact_says_when_a_limit_ended_it_and_takes_no_points(capsys, tmp_
     assert run("count", path, "--exact", "--max-regions", 3) == 3
     assert "3 activation regions, a proved lower bound" in capsys.readouterr().out
     assert run("count", path, "--exact", "--random", 10) == 2
-    assert "it takes no points" in capsys.readouterr().err
+    assert "--exact takes no points" in capsys.readouterr().err
     assert run("count", path, "--exact", "--low", "0,0,0") == 2
     assert "wanted (2,)" in capsys.readouterr().err
 
@@ -436,7 +486,7 @@ def test_slice_counts_the_regions_of_the_plane_that_was_named(capsys, model, net
     facts = document(capsys, "slice", model, *options)
     assert facts["count"] == fl.count_regions(net, plane).count
     assert facts["certified"] == "exact" and facts["domain"] == "Plane"
-    assert {name: facts[name] for name in vars(plane)} == cli._plain(vars(plane))
+    assert {name: facts[name] for name in vars(plane)} == talk.plain(vars(plane))
     assert run("slice", model, *options) == 0
     assert capsys.readouterr().out.startswith(f"{facts['count']} activation regions, proved in doubles")
 
@@ -700,10 +750,10 @@ def test_progress_is_for_terminals_and_for_the_patient(monkeypatch, capsys):
         def isatty(self):
             return True
 
-    monkeypatch.setattr(cli._Progress, "PATIENCE", 0.01)
+    monkeypatch.setattr(talk.Progress, "PATIENCE", 0.01)
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with cli._Progress("working") as progress:
+    with talk.Progress("working") as progress:
         progress(0.5)
         for _ in range(500):
             if "working 50%" in terminal.getvalue():
@@ -712,7 +762,7 @@ def test_progress_is_for_terminals_and_for_the_patient(monkeypatch, capsys):
     assert "working 50%" in terminal.getvalue()
     assert terminal.getvalue().endswith("\r")
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    with cli._Progress("working"):
+    with talk.Progress("working"):
         pass
     assert sys.stderr.getvalue() == ""
 

@@ -9,6 +9,7 @@ import pytest
 
 import foldline as fl
 from foldline import bench, cli, demo
+from foldline.cli import talk
 from foldline.demo import diabetes, plane, prose, two_neurons
 
 
@@ -164,7 +165,7 @@ def test_the_page_is_short_narrow_and_plain(facts):
 
 
 def test_the_page_can_be_made_from_the_json_document(facts):
-    assert demo.text(json.loads(json.dumps(cli._plain(facts), allow_nan=False))) == demo.text(facts)
+    assert demo.text(json.loads(json.dumps(talk.plain(facts), allow_nan=False))) == demo.text(facts)
 
 
 def test_the_command_prints_the_same_facts_and_saves_a_picture(capsys, facts, monkeypatch, tmp_path):

@@ -17,7 +17,7 @@ def count_sentences(found):
         how = "not proved: signs are as rounding left them"
         how = how if complete else f"{how}, and a limit ended the count"
     elif not complete:
-        how = "a proved lower bound: a limit ended the count"
+        how = f"a proved lower bound: {stats.get('loss', 'a limit ended the count')}"
     elif stats["engine"] == "exact":
         how = "proved in exact arithmetic"
     elif stats["by_rationals"] or found.kind != "activation":

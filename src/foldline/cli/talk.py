@@ -1,0 +1,80 @@
+"""Talking: progress on stderr, errors in one line, values in the types of JSON."""
+
+import contextlib
+import math
+import os
+import sys
+import threading
+import time
+
+import numpy as np
+
+__all__ = ["Progress", "complain", "discard_stdout", "plain", "show_warning"]
+
+
+class Progress:
+    """A line on stderr, where that is a terminal, once something has taken two seconds."""
+
+    PATIENCE = 2.0
+
+    def __init__(self, what):
+        self._what, self._so_far = what, ""
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._show, daemon=True)
+
+    def __call__(self, fraction):
+        self._so_far = f" {fraction:.0%}"
+
+    def count(self, n):
+        self._so_far = f", {n:,} so far"
+
+    def __enter__(self):
+        if sys.stderr is not None and sys.stderr.isatty():
+            self._thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _show(self):
+        begin, width, pause = time.monotonic(), 0, self.PATIENCE
+        while not self._over.wait(pause):
+            line = f"{self._what}{self._so_far}, {time.monotonic() - begin:.0f} s"
+            print(f"\r{line:<{width}}", end="", file=sys.stderr, flush=True)
+            width, pause = len(line), 0.5
+        if width:
+            print(f"\r{'':<{width}}\r", end="", file=sys.stderr, flush=True)
+
+
+def plain(value):
+    """`value` in the types JSON has."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def complain(error, code):
+    if isinstance(error, OSError) and error.filename is not None:
+        error = f"{error.filename}: {error.strerror}"
+    print(f"foldline: error: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
+
+
+def show_warning(message, category, filename, lineno, file=None, line=None):
+    print(f"foldline: note: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def discard_stdout():
+    """Keep the interpreter from complaining, at exit, about a reader that has gone."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
