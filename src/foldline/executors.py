@@ -122,7 +122,8 @@ def n_at_once(workers):
 def carried(executor, value):
     """What to pass to tasks of an executor for `value`: with Dask it travels once to each worker."""
     client = getattr(executor, "_client", None)
-    return value if client is None else client.scatter(value, broadcast=True)
+    # A name of its own: an equal value of an earlier run may just be on its way out.
+    return value if client is None else client.scatter(value, broadcast=True, hash=False)
 
 
 def is_loss(error):

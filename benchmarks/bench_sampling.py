@@ -1,0 +1,106 @@
+"""Very many points: memory, throughput beside patterns alone, and that sketches are near (Linux).
+
+taskset -c 0 python benchmarks/bench_sampling.py [NUMBER OF POINTS]
+taskset -c 0 pytest benchmarks/bench_sampling.py
+
+Memory is what a process has at its worst moment beyond what it had with the network made.
+"""
+
+import subprocess
+import sys
+import time
+
+import pytest
+from bench_memory import Peak
+
+import foldline as fl
+from foldline import bench
+
+SHAPE, N_POINTS = "2-64-64-64-1", 100_000_000
+OF_PATTERNS, MEMORY = 0.8, 256 * 2**20
+JOBS = {
+    "exact": {},
+    "exact, patterns in 1 MB": {"memory_limit": 2**20},
+    "sketch": {"sketch": True},
+}
+SCRIPT = """
+import sys, bench_sampling
+print(*bench_sampling.measure(sys.argv[1], int(float(sys.argv[2]))))
+"""
+
+
+def source(net, n_points):
+    return fl.sample.uniform(fl.Box(-1, 1, n_in=net.n_in), n_points)
+
+
+def measure(job, n_points):
+    """Bytes beyond what there was before, seconds, and the fields of the count: in this process."""
+    net = bench.random_network(SHAPE)
+    with Peak() as peak:
+        start = time.perf_counter()
+        found = fl.count_patterns(net, source(net, n_points), **JOBS[job])
+        seconds = time.perf_counter() - start
+    return peak.highest - peak.before, seconds, *found[:6]
+
+
+def in_a_process_of_its_own(job, n_points):
+    command = [sys.executable, "-c", SCRIPT, job, str(n_points)]
+    done = subprocess.run(command, cwd=bench_directory(), capture_output=True, text=True, check=True)
+    extra, seconds, *numbers, error = done.stdout.split()
+    return int(extra), float(seconds), fl.PatternCount(*map(int, numbers), float(error))
+
+
+def bench_directory():
+    return __file__.rpartition("/")[0] or "."
+
+
+def check(counts):
+    """Raise `Disagreement` unless exact counts are equal, and the sketch within three standard errors."""
+    exact, small, sketch = (counts[job] for job in JOBS)
+    if exact != small:
+        raise bench.Disagreement(f"{exact} in memory, {small} on disk")
+    if abs(sketch.distinct - exact.distinct) > 3 * sketch.standard_error * exact.distinct:
+        raise bench.Disagreement(f"{sketch} by a sketch, {exact} in truth")
+
+
+def patterns_per_second():
+    """Of the same sample, not counted."""
+    net = bench.random_network(SHAPE)
+    sample = source(net, 1_000_000)
+
+    def patterns():
+        for block in sample:
+            net.patterns(block.astype(net.dtype))
+
+    return len(sample) / bench.best_times({"patterns": patterns}, 3.0)["patterns"]
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_sampling(benchmark, job):
+    extra, _, found = benchmark.pedantic(in_a_process_of_its_own, (job, 2_000_000), rounds=1)
+    assert extra < MEMORY and found.n_points == 2_000_000
+
+
+def main():
+    n_points = int(float(sys.argv[1])) if len(sys.argv) > 1 else N_POINTS
+    rows, counts, rate = [], {}, patterns_per_second()
+    for job in JOBS:
+        extra, seconds, counts[job] = in_a_process_of_its_own(job, n_points)
+        share = n_points / seconds / rate
+        marks = ["! " if bad else "" for bad in (share < OF_PATTERNS, extra > MEMORY)]
+        rows.append(
+            [
+                job,
+                f"{counts[job].distinct:,}",
+                bench.short(n_points / seconds),
+                f"{marks[0]}{share:.0%} ({OF_PATTERNS:.0%})",
+                f"{marks[1]}{extra / 2**20:.0f} MB ({MEMORY // 2**20})",
+            ]
+        )
+    check(counts)
+    print(f"{SHAPE}, {n_points:,} points, patterns alone {bench.short(rate)}/s")
+    print(bench.table(["", "distinct", "points/s", "of patterns alone", "memory"], rows))
+
+
+if __name__ == "__main__":
+    sys.exit(bench.on_one_thread(main))
