@@ -71,9 +71,12 @@ def row(name, size, found):
 
 
 def rows(name, net):
-    if net.n_in <= FEW_INPUTS:
-        return [row(name, f"{s:g}", verdicts(net, random_boxes(net, s, N_BOXES))) for s in SIZES]
-    return [row(name, f"{s:g} radii", verdicts(net, random_balls(net, s, N_BALLS))) for s in RADII]
+    for size in SIZES if net.n_in <= FEW_INPUTS else RADII:
+        print(f"{name}, size {size:g} ...", file=sys.stderr, flush=True)
+        if net.n_in <= FEW_INPUTS:
+            yield row(name, f"{size:g}", verdicts(net, random_boxes(net, size, N_BOXES)))
+        else:
+            yield row(name, f"{size:g} radii", verdicts(net, random_balls(net, size, N_BALLS)))
 
 
 def degenerate(n):
@@ -104,7 +107,7 @@ def test_boxes(benchmark, size):
 
 
 def main():
-    table = rows(SHAPE, bench.random_network(SHAPE))
+    table = list(rows(SHAPE, bench.random_network(SHAPE)))
     for path in sys.argv[1:]:
         table += rows(path.rsplit("/", 1)[-1], fl.load(path))
     header = ["network", "size", "affine", "not", "undecided", "decided", "median s", "worst s", "verify s"]

@@ -26,7 +26,9 @@ class Domain:
 
     def _scale(self):
         """The form, (dimension + 1,), that biases are multiplied by: 1."""
-        return np.append(np.zeros(self.dimension), 1.0)
+        scale = np.zeros(self.dimension + 1)
+        scale[-1] = 1
+        return scale
 
     def _charts(self):
         """Domains of this one's dimension with the same patterns, together; each bounded."""

@@ -159,7 +159,9 @@ class Walk:
             n += part.n_cells
             found.append(part)
             opens += part.opens
-        return _joined(found, opens, -(-self.net.n_neurons // 8))._replace(taken=prefixes)
+        is_all = len(found) == 1 and self.want == "count"
+        part = found[0] if is_all else _joined(found, -(-self.net.n_neurons // 8))
+        return part._replace(opens=opens, taken=prefixes)
 
     def _run_doubles(self, prefix, seconds, most_cells):
         try:
@@ -238,14 +240,14 @@ def _packed(bits, n_bytes):
     return packed.ljust(n_bytes, b"\0"), len(bits)
 
 
-def _joined(found, opens, n_bytes):
+def _joined(found, n_bytes):
     patterns = [part.patterns for part in found if part.patterns is not None]
     return Part(
         sum(part.n_cells for part in found),
         sum(part.n_decisions for part in found),
         sum(part.n_undecided for part in found),
         min((part.smallest_margin for part in found), default=math.inf),
-        opens,
+        [],
         np.concatenate(patterns) if patterns else np.empty((0, n_bytes), np.uint8),
         [row for part in found for row in part.rows],
     )
@@ -407,4 +409,4 @@ def _spread(walk, workers, deadline, most_cells, opens, steps):
         if pool is not workers:
             pool.shutdown(wait=True)
     if opens:
-        yield _joined([], opens, len(walk.root.bits))._replace(loss=loss)
+        yield _joined([], len(walk.root.bits))._replace(opens=opens, loss=loss)
