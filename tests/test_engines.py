@@ -109,6 +109,11 @@ def test_workers_that_die_make_a_limit_and_never_a_count():
     assert found.count < fl.count_regions(net, box(net)).count
     assert found.stats["loss"] == "workers were lost: BrokenExecutor: a worker was killed"
     assert fl.regions(net, box(net), workers=Dying()).status == "limit"
+    gone = concurrent.futures.ThreadPoolExecutor(1)
+    gone.shutdown()
+    nothing = fl.regions(net, box(net), workers=gone)
+    assert (nothing.status, len(nothing)) == ("limit", 0)
+    assert fl.count_regions(net, box(net), workers=gone).status == "limit"
 
 
 @pytest.mark.parametrize("workers", [2, 3])

@@ -93,6 +93,8 @@ def test_a_path_that_cannot_be_written_is_a_clear_error(tmp_path):
         Journal(tmp_path / "nowhere" / "run.journal", QUESTION)
     with pytest.raises(OSError):
         Journal(tmp_path, QUESTION)
+    with pytest.raises(TypeError, match="checkpoint is 5; wanted a path"):
+        Journal(5, QUESTION)
 
 
 def test_a_full_disk_loses_no_whole_record(path, monkeypatch):

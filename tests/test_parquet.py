@@ -39,6 +39,18 @@ def test_a_limit_is_written_down(tmp_path):
     assert (found["count"], found["status"], found["files"]) == (10, "limit", 3)
 
 
+def test_a_network_without_folds_is_one_row(tmp_path):
+    net = fl.Network([([[1.0, 2.0]], None)])
+    assert fl.write_regions(net, BOX, tmp_path / "regions")["count"] == 1
+    assert pyarrow.dataset.dataset(tmp_path / "regions").to_table()["pattern"].to_pylist() == [b""]
+
+
+def test_a_bad_chunk_makes_no_directory(tmp_path):
+    with pytest.raises(ValueError, match="chunk is 0"):
+        fl.write_regions(NET, BOX, tmp_path / "regions", chunk=0)
+    assert not (tmp_path / "regions").exists()
+
+
 def test_one_file_has_one_table(tmp_path):
     regions = fl.regions(NET, BOX)
     regions.to_parquet(tmp_path / "all.parquet")

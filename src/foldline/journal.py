@@ -43,7 +43,10 @@ class Journal:
     """
 
     def __init__(self, path, question):
-        self.path = os.fspath(path)
+        try:
+            self.path = os.fspath(path)
+        except TypeError:
+            raise TypeError(f"checkpoint is {path!r}; wanted a path") from None
         asked = json.dumps(question, sort_keys=True).encode()
         self._file = open(self.path, "ab+", buffering=0)  # noqa: SIM115
         try:

@@ -56,6 +56,7 @@ def write_regions(
     (4, 'complete', 2)
     """
     optional("pyarrow.parquet", "arrow")
+    chunks = iter_regions(net, domain, chunk=chunk, engine=engine, max_regions=max_regions, workers=workers)
     path = os.fspath(path)
     os.makedirs(path, exist_ok=True)
     there = os.listdir(path)
@@ -63,7 +64,6 @@ def write_regions(
         raise FileExistsError(f"{path} holds {len(there)} files, as {there[0]}; wanted a new directory")
     count = files = 0
     status = "complete"
-    chunks = iter_regions(net, domain, chunk=chunk, engine=engine, max_regions=max_regions, workers=workers)
     with reporter(progress, "regions") as report:
         for regions in chunks:
             write(regions, os.path.join(path, f"part-{files:05d}.parquet"), first=count)
@@ -81,6 +81,8 @@ def write(regions, path, first=0):
     pa, parquet = optional("pyarrow", "arrow"), optional("pyarrow.parquet", "arrow")
     table = regions.to_arrow()
     about = table.schema.metadata
+    if not regions.net.n_neurons:  # Parquet has no items of no bytes
+        table = table.set_column(0, "pattern", table.column(0).cast(pa.binary()))
     if first:
         at = table.schema.get_field_index("neighbours")
         column = table.column(at).combine_chunks()

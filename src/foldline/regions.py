@@ -11,7 +11,7 @@ from .executors import carried, check_workers, n_at_once
 from .maps import maps_of
 from .progress import reporter
 from .region_tables import Regions
-from .walk import Walk, bits_of, check_engine, parts
+from .walk import Rows, Walk, bits_of, check_engine, parts
 
 __all__ = ["iter_regions", "regions"]
 
@@ -207,7 +207,7 @@ def _exact_chunks(net, domain, prefixes, chunk, most):
 def _from_doubles(net, domain, found, status, most=math.inf, in_order=True):
     """`Regions` of the parts of a walk in doubles, at most so many."""
     patterns = np.concatenate([part.patterns for part in found])
-    rows = [rows for part in found for rows in part.rows]
+    rows = [rows for part in found for rows in part.rows] or [_no_rows(domain.dimension)]
     order = np.arange(len(patterns)) if in_order else _lexicographic(patterns)
     order = order[: min(most, len(order))]
     maps, _ = maps_of(net, domain, patterns[order])
@@ -224,6 +224,11 @@ def _from_doubles(net, domain, found, status, most=math.inf, in_order=True):
         volumes=np.concatenate([r.volumes for r in rows])[order],
         neighbours=_neighbours(patterns, order, rows),
     )
+
+
+def _no_rows(d):
+    no_ends = np.empty(0, np.int64)
+    return Rows(np.empty((0, d)), np.empty(0), no_ends, np.empty((0, d)), no_ends, no_ends)
 
 
 def _parts(values, ends):
