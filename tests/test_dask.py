@@ -59,7 +59,7 @@ def test_arrays_of_other_widths_dtypes_and_wishes_are_refused(points, tmp_path):
             call(array.astype(np.float64))
     with pytest.raises(TypeError, match="exact is True"):
         NET.patterns(array, exact=True)
-    with pytest.raises(TypeError, match="no checkpoint"):
+    with pytest.raises(TypeError, match="points that can be read again, not Array"):
         fl.count_patterns(NET, array, checkpoint=tmp_path / "journal")
     bad = da.from_array(np.full((10, 3), np.nan, np.float32), chunks=(5, 3))
     with pytest.raises(ValueError, match="nan"):

@@ -10,7 +10,6 @@ from ._core import BLOCK, PatternSet, PatternSketch
 from .executors import check_workers
 from .network import Network
 from .pattern_count import PatternCount
-from .spill import Spill
 
 __all__ = ["PatternCounter"]
 
@@ -134,6 +133,8 @@ class PatternCounter:
 
     def _spill_all(self):
         if self._spill is None:
+            from .spill import Spill  # when used, so that the import stays light
+
             self._spill = Spill(self.spill_dir)
         self._spill.add(*_listed(self._seen))
         self._seen = PatternSet()

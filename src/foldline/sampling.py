@@ -82,32 +82,27 @@ def count_patterns(
     workers = check_workers(workers)
     if isinstance(points, (str, os.PathLike)):
         points = _open_npy(points)
+    comes_once = dask_arrays.is_dask(points) or _is_blocks(points)
+    if comes_once and checkpoint is not None:
+        raise TypeError(f"a checkpoint wants points that can be read again, not {type(points).__name__}")
     if dask_arrays.is_dask(points):
-        if checkpoint is not None:
-            raise TypeError("a Dask array has no checkpoint: its own scheduler keeps what is done")
         dask_arrays.count(counter, points, allow_nonfinite)
-        return counter.result()
-    if not isinstance(points, Sample) and _is_blocks(points):
-        if checkpoint is not None:
-            raise TypeError(f"a checkpoint wants points that can be read again, not {type(points).__name__}")
-        with reporter(progress, "points") as report:
-            for block in points:
-                block = evaluation._checked_points(net, block)
-                counter._add_points(block, workers, allow_nonfinite, report)
         return counter.result()
     if isinstance(points, Sample):
         if points.domain.n_in != net.n_in:
             raise ValueError(f"the sample has {points.domain.n_in} inputs; this network takes {net.n_in}")
-    else:
+    elif not comes_once:
         points = evaluation._checked_points(net, points)
-    total = len(points) if not isinstance(points, Sample) or points.of == "points" else None
+    total = None if comes_once or getattr(points, "of", "points") != "points" else len(points)
     with reporter(progress, "points", total) as report:
-        if isinstance(points, Sample) or checkpoint is not None:
-            if not isinstance(points, Sample):
-                points = _Rows(points, allow_nonfinite)
+        if isinstance(points, Sample):
             _add_blocks(counter, points, workers, checkpoint, report)
+        elif checkpoint is not None:
+            _add_blocks(counter, _Rows(points, allow_nonfinite), workers, checkpoint, report)
         else:
-            counter._add_points(points, workers, allow_nonfinite, report)
+            for block in points if comes_once else [points]:
+                block = evaluation._checked_points(net, block)
+                counter._add_points(block, workers, allow_nonfinite, report)
     return counter.result()
 
 
@@ -218,10 +213,10 @@ def _restore(counter, record):
 
 
 def _is_blocks(points):
-    """Whether this is an iterable of blocks, not an array of points."""
+    """Whether this is an iterable of blocks, not an array of points or a sample."""
     if isinstance(points, (list, tuple)):
         return bool(points) and isinstance(points[0], np.ndarray) and points[0].ndim == 2
-    return not isinstance(points, np.ndarray) and hasattr(points, "__iter__")
+    return not isinstance(points, (np.ndarray, Sample)) and hasattr(points, "__iter__")
 
 
 def _open_npy(path):
