@@ -76,7 +76,7 @@ def main():
 def cells_there(path, net, box):
     about = {"question": "count_regions", "kind": "activation", "engine": "lp", "certify": True}
     with JournaledWalks(path, net, box, about) as journal:
-        return sum(part.n_cells for part in journal.replay([fl.walk.Walk(net, box, "lp").root]))
+        return sum(part.n_cells for _, part in journal.replay([fl.walk.Walk(net, box, "lp").root]))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,8 @@ class JournaledWalks:
         self._journal.__exit__(*exception)
 
     def replay(self, roots):
-        """Yield the parts that are there; afterwards `opens` has the open prefixes of each chart's root."""
+        """Yield the parts that are there, each with its chart; afterwards `opens` has the open prefixes of
+        each chart's root."""
         self.opens = [dict.fromkeys([root]) for root in roots]
         n = 0
         for record in self._journal.records():
@@ -49,7 +50,7 @@ class JournaledWalks:
                 del self.opens[chart][prefix]
             self.opens[chart].update(dict.fromkeys(part.left))
             n += 1
-            yield part
+            yield chart, part
         log.info("%s: %d parts of the walk were there", self._journal.path, n)
 
     def add(self, chart, part):

@@ -9,7 +9,7 @@ from .domains import check_domain
 from .executors import check_workers
 from .maps import group_maps
 from .network import Network
-from .progress import reporter
+from .progress import Share, reporter
 from .walk import JOURNALED, Walk, check_engine, parts
 
 __all__ = ["RegionCount", "check_question", "count_regions"]
@@ -100,8 +100,8 @@ def count_regions(
         A journal of the parts of the tree that are done, some hundredths of a second of work each. The same
         call goes on from there, with any workers and limits; when all is done, it has its result at once.
     progress : True or callable, optional
-        True: a bar, by tqdm (``pip install foldline[progress]``). Else called with the number of activation
-        regions found so far, now and then.
+        True: a bar, by tqdm (``pip install foldline[progress]``), with an estimate of the share of volume
+        done. Else called with the number of activation regions found so far, now and then.
 
     Returns
     -------
@@ -145,7 +145,8 @@ def count_regions(
     want_patterns = kind != "activation" or len(charts) > 1
     walks = [Walk(net, chart, engine, certify, "patterns" if want_patterns else "count") for chart in charts]
     with reporter(progress, "regions") as report:
-        tally = _Tally(net, want_patterns, math.inf if max_regions is None else max_regions, report)
+        share = Share(walks) if progress else None
+        tally = _Tally(net, want_patterns, math.inf if max_regions is None else max_regions, report, share)
         if checkpoint is None:
             _walk_all(tally, walks, workers, deadline)
         else:
@@ -173,7 +174,7 @@ def count_regions(
 def _walk_all(tally, walks, workers, deadline):
     for walk in walks:
         for part in parts(walk, workers, deadline, tally.room()):
-            tally.add(part)
+            tally.add(part, walk)
         if tally.is_open:
             break
 
@@ -183,14 +184,14 @@ def _walk_on(tally, walks, workers, deadline, journal):
     from .checkpoints import JournaledWalks  # when used, so that the import stays light
 
     with JournaledWalks(*journal) as journal:
-        for part in journal.replay([walk.root for walk in walks]):
-            tally.add(part)
+        for chart, part in journal.replay([walk.root for walk in walks]):
+            tally.add(part, walks[chart])
         for chart, (walk, opens) in enumerate(zip(walks, journal.opens)):
             if opens and not tally.is_open:
                 for part in parts(walk, workers, deadline, tally.room(), list(opens), JOURNALED):
                     if part.taken:
                         journal.add(chart, part)
-                    tally.add(part)
+                    tally.add(part, walk)
 
 
 def check_question(net, domain, **limits):
@@ -210,10 +211,10 @@ def check_question(net, domain, **limits):
 class _Tally:
     """Sums the parts of walks on one domain, or on several that together show all of it."""
 
-    def __init__(self, net, keep_patterns, most_cells, report):
+    def __init__(self, net, keep_patterns, most_cells, report, share=None):
         self.n_decisions = self.n_undecided = 0
         self.smallest_margin, self.is_open, self.loss = math.inf, False, ""
-        self._n, self._most, self._report = 0, most_cells, report
+        self._n, self._most, self._report, self._share = 0, most_cells, report, share
         self._patterns = np.empty((0, -(-net.n_neurons // 8)), np.uint8) if keep_patterns else None
         self._new = []
 
@@ -225,7 +226,7 @@ class _Tally:
         """How many cells may still be found, and one: that there are more makes the limit."""
         return self._most - self.n + 1
 
-    def add(self, part):
+    def add(self, part, walk):
         self._n += part.n_cells
         self.n_decisions += part.n_decisions
         self.n_undecided += part.n_undecided
@@ -237,7 +238,10 @@ class _Tally:
             if self._patterns is not None:
                 self._patterns = self.patterns()[: min(self.n, self._most)]
         self.loss = part.loss
-        self._report(self._n)
+        if self._share is None:
+            return
+        self._share.add(walk, part)
+        self._report(self._n, self._share.done)
 
     def patterns(self):
         """The different patterns found."""

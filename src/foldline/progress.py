@@ -11,7 +11,7 @@ log.addHandler(logging.NullHandler())
 
 @contextlib.contextmanager
 def reporter(progress, unit, total=None):
-    """A function to call with how many there are so far.
+    """A function of how many there are so far and, where it is known, the share of the work done.
 
     Parameters
     ----------
@@ -24,16 +24,41 @@ def reporter(progress, unit, total=None):
     if progress is None or progress is False:
         yield _ignore
     elif callable(progress):
-        yield progress
+        yield lambda n, share=None: progress(n)
     elif progress is True:
         from .formats import optional
 
         tqdm = optional("tqdm", "progress")
         with tqdm.tqdm(total=total, unit=f" {unit}", unit_scale=True, delay=2.0) as bar:
-            yield lambda n: bar.update(n - bar.n)
+
+            def report(n, share=None):
+                if share is not None:
+                    bar.set_postfix_str(f"about {share:.0%} done", refresh=False)
+                bar.update(n - bar.n)
+
+            yield report
     else:
         raise TypeError(f"progress is {progress!r}; wanted True or a callable")
 
 
-def _ignore(n):
+def _ignore(n, share=None):
     pass
+
+
+class Share:
+    """An estimate of the share of volume that walks are done with, as if every fold halved its cell.
+
+    It never falls, and comes to 1.
+    """
+
+    def __init__(self, walks):
+        self.done = 0.0
+        self._open = {(walk, walk.root): 1 / len(walks) for walk in walks}
+
+    def add(self, walk, part):
+        """A part of a walk: what it left lies on the other sides of the folds it came through."""
+        share = sum(self._open.pop((walk, prefix), 0.0) for prefix in part.taken)
+        for prefix in sorted(part.left, key=lambda prefix: prefix.length):
+            share /= 2
+            self._open[walk, prefix] = share
+        self.done += share
