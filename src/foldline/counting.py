@@ -10,7 +10,7 @@ from .executors import check_workers
 from .maps import group_maps
 from .network import Network
 from .progress import Share, reporter
-from .walk import JOURNALED, Walk, check_engine, parts
+from .walk import FINE, Walk, check_engine, parts
 
 __all__ = ["RegionCount", "check_question", "count_regions"]
 
@@ -188,7 +188,7 @@ def _walk_on(tally, walks, workers, deadline, journal):
             tally.add(part, walks[chart])
         for chart, (walk, opens) in enumerate(zip(walks, journal.opens)):
             if opens and not tally.is_open:
-                for part in parts(walk, workers, deadline, tally.room(), list(opens), JOURNALED):
+                for part in parts(walk, workers, deadline, tally.room(), list(opens), FINE):
                     if part.taken:
                         journal.add(chart, part)
                     tally.add(part, walk)

@@ -11,7 +11,7 @@ from .domains import Domain, Space
 from .exact_cells import ExactWalk
 from .exact_forms import forms_on
 from .facets import domain_faces
-from .walk import DOUBLES, Prefix, Walk, check_engine, parts
+from .walk import DOUBLES, FINE, Prefix, Walk, check_engine, parts
 
 __all__ = ["Batch", "ExactRegion", "batches", "check_bounded", "facet_point", "float_points"]
 
@@ -35,7 +35,7 @@ def batches(net, domain, deadline=math.inf, max_regions=None):
     walk = Walk(net, domain, check_engine("auto", domain.dimension), want="patterns")
     left = math.inf if max_regions is None else max_regions
     before = None
-    for part in parts(walk, 1, deadline, left + 1):
+    for part in parts(walk, 1, deadline, left + 1, steps=FINE):
         if before is not None:
             yield before
         n = len(part.patterns)

@@ -21,7 +21,7 @@ from .progress import log
 
 __all__ = [
     "ENGINES",
-    "JOURNALED",
+    "FINE",
     "Part",
     "Prefix",
     "Rows",
@@ -93,8 +93,8 @@ class Steps(NamedTuple):
 HERE = Steps(0.2, 0.01)
 # Tasks for other processes cost some milliseconds.
 ELSEWHERE = Steps(0.4, 0.1)
-# What a run that is killed has to do again.
-JOURNALED = Steps(0.03, 0.01)
+# What a run that is killed has to do again; or where as much work follows on what a part found.
+FINE = Steps(0.03, 0.01)
 
 
 def check_engine(engine, dimension):
