@@ -39,7 +39,7 @@ def explain(net, domain, names=None, *, most=10, digits=3, max_regions=None, tim
     max_regions : int, optional
         Activation regions to find at most, 20,000 if not given.
     time_limit : float, optional
-        Seconds to look for them.
+        Seconds to look for them; writing the pieces down takes about one more where there are many.
 
     Returns
     -------
