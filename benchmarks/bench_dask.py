@@ -1,6 +1,6 @@
 """Exact counts on Dask: two workers beside one, in processes of their own.
 
-python benchmarks/bench_dask.py
+python benchmarks/bench_dask.py [model]
 pytest benchmarks/bench_dask.py
 """
 
@@ -17,14 +17,14 @@ dask_distributed = pytest.importorskip("distributed")
 SHAPE, FLOOR, ROUNDS = "8-16-16-1", 1.6, 2
 
 
-def question():
-    net = bench.random_network(SHAPE, "float64")
+def question(model=""):
+    net = fl.load(model) if model else bench.random_network(SHAPE, "float64")
     return net, fl.Box(-1, 1, n_in=net.n_in)
 
 
-def best_time(n_workers):
+def best_time(n_workers, model=""):
     """(seconds of the best of some counts, the count)"""
-    net, box = question()
+    net, box = question(model)
     options = {"n_workers": n_workers, "threads_per_worker": 1, "dashboard_address": ":0"}
     times, counts = [], set()
     with dask_distributed.LocalCluster(**options) as cluster, dask_distributed.Client(cluster) as client:
@@ -46,12 +46,13 @@ def test_workers(benchmark, n_workers):
 
 
 def main():
-    (one, first), (two, second) = best_time(1), best_time(2)
+    model = sys.argv[1] if len(sys.argv) > 1 else ""
+    (one, first), (two, second) = best_time(1, model), best_time(2, model)
     if first != second:
         raise bench.Disagreement(f"one worker finds {first}, two find {second}")
     mark = "! " if one / two < FLOOR else ""
     header = ["", "cells", "one worker, s", "two, s", "ratio"]
-    row = [SHAPE, f"{first[0]:,}", f"{one:.2f}", f"{two:.2f}", f"{mark}{one / two:.2f} ({FLOOR:g})"]
+    row = [model or SHAPE, f"{first[0]:,}", f"{one:.2f}", f"{two:.2f}", f"{mark}{one / two:.2f} ({FLOOR:g})"]
     print(bench.table(header, [row]))
 
 
