@@ -1,10 +1,10 @@
 """foldline takes continuous piecewise-linear (ReLU) networks apart."""
 
+import importlib
+
 from . import sample
 from .affine_radius import AffineRadius, affine_radius
-from .blackbox import AffineTest, test_affine
 from .bounds import Bounds, bounds
-from .certificates import Certificate, Witness, load_proof
 from .config import __version__, show_config
 from .counting import RegionCount, count_regions
 from .domains import Ball, Box, Plane, Polytope, Segment, Space
@@ -15,17 +15,10 @@ from .explanation import Explanation
 from .folds import Folds, folds
 from .formats import from_onnx, from_sklearn, from_torch, load
 from .knots import Knots, breakpoints, knots
-from .linear_data import DataLinearity, is_linear_on_data
-from .linearity import check_affine
 from .lipschitz import Lipschitz, lipschitz
 from .network import Network
-from .parquet import write_regions
-from .pattern_count import PatternCount
-from .pattern_counter import PatternCounter
-from .questions import Verdict
 from .region_tables import Region, Regions
 from .regions import iter_regions, regions
-from .sampling import count_patterns
 from .shape import ShapeVerdict, check_convex, check_monotone
 
 __all__ = [
@@ -86,13 +79,34 @@ __all__ = [
 ]
 
 
+# The other half of the time an import would take. Names of modules that a function is named after,
+# such as `bounds`, cannot wait: whoever imports the module first would put it in the function's place.
+_WHEN_ASKED = {
+    "AffineTest": "blackbox",
+    "Certificate": "certificates",
+    "DataLinearity": "linear_data",
+    "PatternCount": "pattern_count",
+    "PatternCounter": "pattern_counter",
+    "Verdict": "questions",
+    "Witness": "certificates",
+    "check_affine": "linearity",
+    "count_patterns": "sampling",
+    "is_linear_on_data": "linear_data",
+    "load_proof": "certificates",
+    "plot": "plot",
+    "test_affine": "blackbox",
+    "write_regions": "parquet",
+}
+
+
 def __dir__():
     return sorted(__all__)
 
 
 def __getattr__(name):
-    if name == "plot":  # imported when used
-        import importlib
-
-        return importlib.import_module("foldline.plot")
-    raise AttributeError(f"module 'foldline' has no attribute {name!r}")
+    module = _WHEN_ASKED.get(name)
+    if module is None:
+        raise AttributeError(f"module 'foldline' has no attribute {name!r}")
+    found = importlib.import_module(f"foldline.{module}")
+    value = globals()[name] = found if name == module else getattr(found, name)
+    return value

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 
 from .journal import Journal
-from .progress import log
+from .logs import log
 from .walk import Part, Prefix
 
 __all__ = ["JournaledWalks"]

@@ -5,7 +5,8 @@ import os
 
 from .files import replacing
 from .formats import optional
-from .progress import log, reporter
+from .logs import log
+from .progress import reporter
 from .regions import iter_regions
 
 __all__ = ["write_regions"]

@@ -1,12 +1,8 @@
 """Telling how far a long run is: to a program, or to a person."""
 
 import contextlib
-import logging
 
-__all__ = ["log", "reporter"]
-
-log = logging.getLogger("foldline")
-log.addHandler(logging.NullHandler())
+__all__ = ["Share", "reporter"]
 
 
 @contextlib.contextmanager

@@ -9,8 +9,9 @@ import numpy as np
 
 from . import dask_arrays, evaluation
 from .executors import check_workers, in_turn
+from .logs import log
 from .pattern_counter import PatternCounter
-from .progress import log, reporter
+from .progress import reporter
 from .sample import Sample
 
 __all__ = ["count_patterns"]

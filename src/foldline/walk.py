@@ -17,7 +17,6 @@ from . import cells
 from ._core import Cells
 from .exact_cells import ExactWalk
 from .executors import carried, is_loss, n_at_once
-from .progress import log
 
 __all__ = [
     "ENGINES",
@@ -401,6 +400,8 @@ def _spread(walk, workers, deadline, most_cells, opens, steps):
         if not is_loss(error):
             raise
         loss = f"workers were lost: {type(error).__name__}: {error}".rstrip(": ")
+        from .logs import log  # logging is a fifth of what the import of foldline would take
+
         log.warning(loss)
         opens += [prefix for mine in running.values() for prefix in mine] or [walk.root]
     finally:

@@ -1,18 +1,17 @@
 """Every import is compared with its source before it is handed out."""
 
-import logging
 from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import UnsupportedModelError
+from ..logs import log
 from ..lowering import lower, rounding_bound
 from ..network import Network
 
 __all__ = ["ImportCheck", "checked_network", "sample"]
 
 _N_POINTS = 64
-_log = logging.getLogger("foldline")
 
 
 class ImportCheck(NamedTuple):
@@ -93,7 +92,7 @@ def checked_network(source, output, run, *, name, points=None, link=None, note="
     else:
         got = net(points).astype(float)
         check = _compare(got, wanted, _tolerance(source, output, net, points), link, name, note)
-    _log.info("imported %r: %s", net, check)
+    log.info("imported %r: %s", net, check)
     return Network(layers, slopes, import_check=check)
 
 
