@@ -43,7 +43,7 @@ static inline fl_key fl_key_of(const uint8_t *row, size_t n_bytes)
     if (n_bytes <= 16) return (fl_key){fl_read_bytes(row, 8), fl_read_bytes(row + 8, n_bytes - 8)};
     uint64_t a = 0x243f6a8885a308d3, b = 0x13198a2e03707344;
     for (size_t i = 0; i < n_bytes; i += 8) {
-        const uint64_t word = fl_read_bytes(row + i, n_bytes - i < 8 ? n_bytes - i : 8);
+        const uint64_t word = fl_read_bytes(row + (i + 8 < n_bytes ? i : n_bytes - 8), 8);
         a = fl_mix(a ^ word, 0x9e3779b97f4a7c15) + 0xa4093822299f31d0;
         b = fl_mix(b ^ word, 0xd6e8feb86659fd93) + 0x082efa98ec4e6c89;
     }

@@ -10,6 +10,8 @@
 
 enum { FEWEST_PLACES_LOG2 = 12, FAMILIAR_LOG2 = 12, USED = 1, AGAIN = 2, HUGE_PAGE = 1 << 21 };
 
+static const uint64_t ALL_USED = 0x5555555555555555;
+
 typedef struct {
     fl_key key;
     uint64_t further;          /* how often it came after the first time; 0: a free place */
@@ -29,7 +31,7 @@ struct fl_pattern_set {
     repeated *again;           /* [1 << (64 - again_shift)] */
     int again_shift;
     size_t n_again;
-    /* [1 << FAMILIAR_LOG2]: at the highest bits of its hash, a key that came again, and how often since it is
+    /* [1 << FAMILIAR_LOG2]: a key that came again, and how often since it is
        here; before any came, a key that belongs elsewhere. */
     familiar *familiar;
 };
@@ -60,7 +62,12 @@ static int table_new(fl_pattern_set *set, int log2_places)
     return 0;
 }
 
-static inline size_t familiar_place(uint64_t hash) { return hash >> (64 - FAMILIAR_LOG2); }
+/* For every row that comes: one multiplication, which a key that is found there does with. */
+static inline familiar *familiar_of(const fl_pattern_set *set, fl_key key)
+{
+    const uint64_t place = (key.low + key.high * 0xc2b2ae3d27d4eb4f) * 0x9e3779b97f4a7c15;
+    return set->familiar + (place >> (64 - FAMILIAR_LOG2));
+}
 
 fl_pattern_set *fl_pattern_set_new(void)
 {
@@ -75,7 +82,7 @@ fl_pattern_set *fl_pattern_set_new(void)
         free(set);
         return NULL;
     }
-    set->familiar[familiar_place(fl_hash_of((fl_key){0, 0}))].key.low = 1;
+    familiar_of(set, (fl_key){0, 0})->key.low = 1;
     return set;
 }
 
@@ -168,9 +175,12 @@ static fl_status reserve(fl_pattern_set *set, size_t n)
     if (log2_places == 64 - set->shift) return FL_OK;
     fl_pattern_set larger;
     if (!table_new(&larger, log2_places)) return FL_NO_MEMORY;
-    for (size_t place = 0; place < set->n_places; place++) {
-        const uint64_t state = set->states[place / 32] >> place % 32 * 2 & (USED | AGAIN);
-        if (state) add(&larger, set->keys[place], fl_hash_of(set->keys[place]), state);
+    for (size_t i = 0; i < set->n_places / 32; i++) {
+        for (uint64_t used = set->states[i] & ALL_USED; used; used &= used - 1) {
+            const int at = __builtin_ctzll(used);
+            const fl_key key = set->keys[32 * i + at / 2];
+            add(&larger, key, fl_hash_of(key), set->states[i] >> at & (USED | AGAIN));
+        }
     }
     free(set->keys);
     free(set->states);
@@ -195,12 +205,12 @@ __attribute__((always_inline)) static inline fl_status add_rows(fl_pattern_set *
         size_t n_open = 0;
         for (size_t i = 0; i < n; i++) {
             const fl_key key = fl_key_of(patterns + (start + i) * n_bytes, n_bytes);
-            const uint64_t hash = fl_hash_of(key);
-            familiar *one = set->familiar + familiar_place(hash);
+            familiar *one = familiar_of(set, key);
             if (one->key.low == key.low && (n_bytes <= 8 || one->key.high == key.high)) {
                 one->since++;
                 continue;
             }
+            const uint64_t hash = fl_hash_of(key);
             keys[n_open] = key;
             hashes[n_open++] = hash;
             __builtin_prefetch(set->keys + (hash >> set->shift), 1);
@@ -208,7 +218,7 @@ __attribute__((always_inline)) static inline fl_status add_rows(fl_pattern_set *
         }
         for (size_t i = 0; i < n_open; i++) {
             if (!add(set, keys[i], hashes[i], USED)) continue;
-            familiar *one = set->familiar + familiar_place(hashes[i]);
+            familiar *one = familiar_of(set, keys[i]);
             if (one->since) count(set, one->key, fl_hash_of(one->key), one->since);
             *one = (familiar){keys[i], 1, 0};
         }
@@ -243,14 +253,15 @@ fl_status fl_pattern_set_add_counted(fl_pattern_set *set, const fl_key *keys, co
 fl_status fl_pattern_set_list(fl_pattern_set *set, fl_key *keys, uint64_t *counts, uint8_t *parts)
 {
     const fl_status status = settle(set);
-    for (size_t place = 0, n = 0; !status && place < set->n_places; place++) {
-        const uint64_t state = set->states[place / 32] >> place % 32 * 2;
-        if (!(state & USED)) continue;
-        const fl_key key = set->keys[place];
-        const uint64_t hash = fl_hash_of(key);
-        keys[n] = key;
-        parts[n] = (uint8_t)(hash >> 56);
-        counts[n++] = state & AGAIN ? 1 + find_again(set, key, hash)->further : 1;
+    for (size_t i = 0, n = 0; !status && i < set->n_places / 32; i++) {
+        for (uint64_t used = set->states[i] & ALL_USED; used; used &= used - 1) {
+            const int at = __builtin_ctzll(used);
+            const fl_key key = set->keys[32 * i + at / 2];
+            const uint64_t hash = fl_hash_of(key);
+            keys[n] = key;
+            parts[n] = (uint8_t)(hash >> 56);
+            counts[n++] = set->states[i] >> at & AGAIN ? 1 + find_again(set, key, hash)->further : 1;
+        }
     }
     return status;
 }
@@ -269,7 +280,7 @@ fl_status fl_pattern_set_frequencies(fl_pattern_set *set, fl_frequencies *found)
     unsigned __int128 pairs = 0;
     *found = (fl_frequencies){0};
     for (size_t i = 0; i < set->n_places / 32; i++) {
-        const uint64_t once = set->states[i] & ~(set->states[i] >> 1) & 0x5555555555555555;
+        const uint64_t once = set->states[i] & ~(set->states[i] >> 1) & ALL_USED;
         found->singletons += (uint64_t)__builtin_popcountll(once);
     }
     for (size_t i = 0; i < (size_t)1 << (64 - set->again_shift); i++) {

@@ -1,6 +1,8 @@
 """Parts of a computation on threads, or on any `concurrent.futures.Executor`."""
 
 import operator
+import threading
+from collections import deque
 
 __all__ = ["carried", "check_workers", "in_turn", "is_loss", "map_parts", "n_at_once", "run_tasks"]
 
@@ -22,75 +24,109 @@ def run_tasks(function, net, points, results, tasks, workers, arguments):
     """Call ``function(net, points, results, first_row, stop, *arguments)`` for each (start, end) of `tasks`.
 
     Threads of this process write into `results` where they lie; other executors get their rows of
-    the points, and send their rows of the results back. When one task fails, or the user interrupts,
-    `stop` gets an item and the others end soon.
+    the points, and send their rows of the results back. When the user interrupts, `stop` gets an item
+    and all end soon.
     """
     stop = []
-    if workers == 1 or len(tasks) <= 1 and isinstance(workers, int):
-        for start, end in tasks:
+    if isinstance(workers, int):
+
+        def fill(start, end):
             function(net, points[start:end], _rows(results, start, end), start, stop, *arguments)
+
+        _on_threads(fill, tasks, workers, stop)
         return
-
-    from concurrent.futures import ThreadPoolExecutor
-
-    pool = ThreadPoolExecutor(workers) if isinstance(workers, int) else workers
-    here = isinstance(pool, ThreadPoolExecutor)
-    futures = []
-    try:
-        for start, end in tasks:
-            rows = _rows(results, start, end)
-            if here:
-                future = pool.submit(function, net, points[start:end], rows, start, stop, *arguments)
-            else:
-                kinds = {name: (array.shape, array.dtype) for name, array in rows.items()}
-                future = pool.submit(_remote, function, net, points[start:end], kinds, start, *arguments)
-            futures.append(future)
-        for (start, end), future in zip(tasks, futures):
-            for name, array in (future.result() or {}).items():
-                results[name][start:end] = array
-    except BaseException:
-        stop.append(True)
-        for future in futures:
-            future.cancel()
-        raise
-    finally:
-        if pool is not workers:
-            pool.shutdown(wait=True)
+    here = _is_here(workers)
+    calls = []
+    for start, end in tasks:
+        rows = _rows(results, start, end)
+        if here:
+            calls.append((function, net, points[start:end], rows, start, stop, *arguments))
+        else:
+            kinds = {name: (array.shape, array.dtype) for name, array in rows.items()}
+            calls.append((_remote, function, net, points[start:end], kinds, start, *arguments))
+    for (start, end), found in zip(tasks, _on_executor(workers, calls, stop)):
+        for name, array in (found or {}).items():
+            results[name][start:end] = array
 
 
 def map_parts(function, arguments, workers):
     """The list of ``function(stop, *arguments[i])``, for results whose size is not known beforehand.
 
-    Threads of this process share the list `stop`, which gets an item when one of them fails or the user
-    interrupts; the others then end soon.
+    Threads of this process share the list `stop`, which gets an item when the user interrupts; all then
+    end soon.
     """
     stop = []
-    if workers == 1 or len(arguments) <= 1 and isinstance(workers, int):
-        return [function(stop, *given) for given in arguments]
+    if isinstance(workers, int):
+        return _on_threads(function, [(stop, *given) for given in arguments], workers, stop)
+    shared = stop if _is_here(workers) else []
+    return list(_on_executor(workers, [(function, shared, *given) for given in arguments], stop))
 
-    from concurrent.futures import ThreadPoolExecutor
 
-    pool = ThreadPoolExecutor(workers) if isinstance(workers, int) else workers
-    here = isinstance(pool, ThreadPoolExecutor)
+def _on_threads(function, tasks, workers, stop):
+    """The list of ``function(*task)``, by this thread and the others it takes to be so many.
+
+    Each takes the next task when it is done with one. After one failed no more are begun; of several that
+    failed the first one's error is raised.
+    """
+    left, results, errors = deque(enumerate(tasks)), [None] * len(tasks), {}
+
+    def work():
+        while left and not errors:
+            try:
+                i, task = left.popleft()
+            except IndexError:  # another thread took the last
+                return
+            try:
+                results[i] = function(*task)
+            except BaseException as error:
+                errors[i] = error
+                if not isinstance(error, Exception):  # an interrupt: what others found is not wanted
+                    stop.append(True)
+
+    threads = []
+    try:
+        for _ in range(min(workers, len(tasks)) - 1):
+            thread = threading.Thread(target=work)
+            thread.start()
+            threads.append(thread)
+        work()
+        for thread in threads:
+            thread.join()
+    except BaseException:
+        left.clear()
+        stop.append(True)
+        for thread in threads:
+            thread.join()
+        raise
+    if errors:
+        raise errors[min(errors)]
+    return results
+
+
+def _on_executor(executor, calls, stop):
+    """Yield what ``executor.submit(*call)`` comes to, for each of `calls`."""
     futures = []
     try:
-        for given in arguments:
-            futures.append(pool.submit(function, stop if here else [], *given))
-        return [future.result() for future in futures]
+        for call in calls:
+            futures.append(executor.submit(*call))
+        for future in futures:
+            yield future.result()
     except BaseException:
         stop.append(True)
         for future in futures:
             future.cancel()
         raise
-    finally:
-        if pool is not workers:
-            pool.shutdown(wait=True)
+
+
+def _is_here(executor):
+    from concurrent.futures import ThreadPoolExecutor
+
+    return isinstance(executor, ThreadPoolExecutor)
 
 
 def in_turn(function, tasks, workers):
     """Yield ``function(*task)`` for each of an iterable of tasks, in order; few more are under way than there
     are workers."""
-    from collections import deque
     from concurrent.futures import ThreadPoolExecutor
 
     pool = ThreadPoolExecutor(workers) if isinstance(workers, int) else workers
