@@ -41,13 +41,15 @@ typedef struct {
 
 /* A layer as lines meet it: units lie across lanes, arrays are padded to FL_LINE_UNITS. */
 #define FL_LINE_UNITS 8
+/* Takes any margin below 0. Not infinity, on which the x87 takes a hundred times as long. */
+#define FL_NO_BIT (-(real)0x1p1020)
 typedef struct {
     size_t n_in, n_out, stride;
     const real *columns;       /* W transposed, [n_in][stride] */
     const real *magnitudes;    /* |W| transposed, likewise; entries that are not 0 are at least FL_LEAST */
     const real *bias;          /* [stride] */
     const real *slopes;        /* [stride] */
-    const real *guard;         /* [stride]: 0 for neurons, -infinity for units without a bit */
+    const real *guard;         /* [stride]: 0 for neurons, FL_NO_BIT for units without one */
     int all_relu;
     const uint8_t *passing;    /* a row of bits: units that pass on what is not positive */
     size_t bit_stride;         /* bytes in a row of bits: whole words */

@@ -130,9 +130,9 @@ static void build_layer(sweep_layer *layer, fl_arena *arena, size_t n_in, size_t
         all_relu &= slope == 0;
         neurons[j] = slope == 1 ? 0 : (*next_neuron)++;
         if (slope != 0) passing[j / 8] |= (uint8_t)(1u << j % 8);
-        if (slope == 1) guard[j] = -(real)INFINITY;
+        if (slope == 1) guard[j] = FL_NO_BIT;
     }
-    for (size_t j = n_out; j < stride; j++) guard[j] = -(real)INFINITY;
+    for (size_t j = n_out; j < stride; j++) guard[j] = FL_NO_BIT;
     layer->line = (FL(fl_line_layer)){n_in, n_out, stride, columns, magnitudes, all_bias, all_slopes, guard,
                                       all_relu, passing, bit_stride};
     layer->neurons = neurons;

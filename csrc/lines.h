@@ -12,7 +12,7 @@
 #if MAP_ROWS == 10
 #define PUSH_VECS 7
 #else
-#define PUSH_VECS 3
+#define PUSH_VECS (LANES == 1 ? 1 : 3)
 #endif
 #if defined(FL_SIMD_AVX512)
 #define WALK_VECS 4
@@ -157,7 +157,7 @@ INLINE int walk_vectors(const int vecs, const int relu, const FL(fl_line_layer) 
         if (v_bits(v_positive(v_set1((real)0x1p1000) - bound)) != (1u << LANES) - 1) return 0;
         /* Where nothing was added to the bias, the sum is the bias. */
         const vmask moves = v_positive(sum);
-        const vec guard = v_select(moves, v_load(l->guard + at), v_set1(-(real)INFINITY));
+        const vec guard = v_select(moves, v_load(l->guard + at), v_set1(FL_NO_BIT));
         const vec error = v_select(moves, bound, zero);
         margin[v] = v_fma(walk_gamma, d[v], error) + guard;
         has_bit |= v_bits(v_positive(guard + v_set1(1))) << (v * LANES);
