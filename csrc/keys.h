@@ -50,4 +50,11 @@ static inline fl_key fl_key_of(const uint8_t *row, size_t n_bytes)
     return (fl_key){fl_mix(a, 0x452821e638d01377), fl_mix(b, 0xbe5466cf34e90c6d)};
 }
 
+/* Adding to a set in two steps, at most so many rows at a time: the rows whose keys the set saw again lately are
+   counted, and the keys of the others listed; these, or some of them, are added. */
+enum { FL_KEYS_AT_ONCE = 128 };
+size_t fl_pattern_set_count_familiar(fl_pattern_set *set, const uint8_t *patterns, size_t n_rows, size_t n_bytes,
+                                     fl_key *others);
+fl_status fl_pattern_set_add_keys(fl_pattern_set *set, const fl_key *keys, size_t n);
+
 #endif

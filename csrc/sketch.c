@@ -3,8 +3,6 @@
 
 #include "keys.h"
 
-enum { AHEAD = 256 };
-
 struct fl_pattern_sketch {
     uint8_t registers[FL_SKETCH_REGISTERS];   /* 1 + the most zeros a hash in this register began with */
     int level;
@@ -68,21 +66,23 @@ static fl_status rise(fl_pattern_sketch *sketch, int level)
     return FL_OK;
 }
 
+/* A key of the sample is in its register. */
 fl_status fl_pattern_sketch_add(fl_pattern_sketch *sketch, const uint8_t *patterns, size_t n_rows, size_t n_bytes)
 {
-    fl_key keys[AHEAD];
-    for (size_t start = 0; start < n_rows; start += AHEAD) {
-        const size_t end = n_rows - start < AHEAD ? n_rows : start + AHEAD;
+    fl_key keys[FL_KEYS_AT_ONCE];
+    for (size_t start = 0; start < n_rows; start += FL_KEYS_AT_ONCE) {
+        const size_t n_here = n_rows - start < FL_KEYS_AT_ONCE ? n_rows - start : FL_KEYS_AT_ONCE;
+        const size_t n_others = fl_pattern_set_count_familiar(sketch->sample, patterns + start * n_bytes, n_here,
+                                                              n_bytes, keys);
         size_t n = 0;
-        for (size_t i = start; i < end; i++) {
-            const fl_key key = fl_key_of(patterns + i * n_bytes, n_bytes);
-            const uint64_t hash = stirred(key), rest = hash << 16 | 1 << 15;
+        for (size_t i = 0; i < n_others; i++) {
+            const uint64_t hash = stirred(keys[i]), rest = hash << 16 | 1 << 15;
             uint8_t *place = sketch->registers + (hash >> 48);
             const uint8_t rank = (uint8_t)(1 + __builtin_clzll(rest));
             if (rank > *place) *place = rank;
-            if (is_of_level(hash, sketch->level)) keys[n++] = key;
+            if (is_of_level(hash, sketch->level)) keys[n++] = keys[i];
         }
-        fl_status status = fl_pattern_set_add(sketch->sample, (const uint8_t *)keys, n, sizeof *keys);
+        fl_status status = fl_pattern_set_add_keys(sketch->sample, keys, n);
         if (!status) status = rise(sketch, sketch->level);
         if (status) return status;
     }

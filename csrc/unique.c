@@ -191,50 +191,64 @@ static fl_status reserve(fl_pattern_set *set, size_t n)
     return FL_OK;
 }
 
-__attribute__((always_inline)) static inline fl_status add_rows(fl_pattern_set *set, const uint8_t *patterns,
-                                                                size_t n_rows, const size_t n_bytes)
+__attribute__((always_inline)) static inline size_t count_familiar(fl_pattern_set *set, const uint8_t *patterns,
+                                                                  size_t n_rows, const size_t n_bytes,
+                                                                  fl_key *others)
 {
-    enum { AHEAD = 64 };       /* rows whose places are fetched into cache before they are looked at */
-    fl_key keys[AHEAD];
-    uint64_t hashes[AHEAD];
-    for (size_t start = 0; start < n_rows; start += AHEAD) {
-        const size_t n = n_rows - start < AHEAD ? n_rows - start : AHEAD;
-        fl_status status = reserve(set, n);
-        if (!status) status = reserve_again(set, n);
-        if (status) return status;
-        size_t n_open = 0;
-        for (size_t i = 0; i < n; i++) {
-            const fl_key key = fl_key_of(patterns + (start + i) * n_bytes, n_bytes);
-            familiar *one = familiar_of(set, key);
-            if (one->key.low == key.low && (n_bytes <= 8 || one->key.high == key.high)) {
-                one->since++;
-                continue;
-            }
-            const uint64_t hash = fl_hash_of(key);
-            keys[n_open] = key;
-            hashes[n_open++] = hash;
-            __builtin_prefetch(set->keys + (hash >> set->shift), 1);
-            __builtin_prefetch(set->states + (hash >> set->shift) / 32, 1);
-        }
-        for (size_t i = 0; i < n_open; i++) {
-            if (!add(set, keys[i], hashes[i], USED)) continue;
-            familiar *one = familiar_of(set, keys[i]);
-            if (one->since) count(set, one->key, fl_hash_of(one->key), one->since);
-            *one = (familiar){keys[i], 1, 0};
-        }
+    size_t n = 0;
+    for (size_t i = 0; i < n_rows; i++) {
+        const fl_key key = fl_key_of(patterns + i * n_bytes, n_bytes);
+        familiar *one = familiar_of(set, key);
+        if (one->key.low == key.low && (n_bytes <= 8 || one->key.high == key.high))
+            one->since++;
+        else
+            others[n++] = key;
+    }
+    return n;
+}
+
+size_t fl_pattern_set_count_familiar(fl_pattern_set *set, const uint8_t *patterns, size_t n_rows, size_t n_bytes,
+                                     fl_key *others)
+{
+    switch (n_bytes) {         /* constants, so that a key is read without a branch */
+#define BYTES(n) case n: return count_familiar(set, patterns, n_rows, n, others);
+    BYTES(1) BYTES(2) BYTES(3) BYTES(4) BYTES(5) BYTES(6) BYTES(7) BYTES(8)
+    BYTES(9) BYTES(10) BYTES(11) BYTES(12) BYTES(13) BYTES(14) BYTES(15) BYTES(16)
+#undef BYTES
+    default: return count_familiar(set, patterns, n_rows, n_bytes, others);
+    }
+}
+
+fl_status fl_pattern_set_add_keys(fl_pattern_set *set, const fl_key *keys, size_t n)
+{
+    uint64_t hashes[FL_KEYS_AT_ONCE];
+    fl_status status = reserve(set, n);
+    if (!status) status = reserve_again(set, n);
+    if (status) return status;
+    for (size_t i = 0; i < n; i++) {
+        hashes[i] = fl_hash_of(keys[i]);
+        __builtin_prefetch(set->keys + (hashes[i] >> set->shift), 1);
+        __builtin_prefetch(set->states + (hashes[i] >> set->shift) / 32, 1);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!add(set, keys[i], hashes[i], USED)) continue;
+        familiar *one = familiar_of(set, keys[i]);
+        if (one->since) count(set, one->key, fl_hash_of(one->key), one->since);
+        *one = (familiar){keys[i], 1, 0};
     }
     return FL_OK;
 }
 
 fl_status fl_pattern_set_add(fl_pattern_set *set, const uint8_t *patterns, size_t n_rows, size_t n_bytes)
 {
-    switch (n_bytes) {         /* constants, so that a key is read without a branch */
-#define BYTES(n) case n: return add_rows(set, patterns, n_rows, n);
-    BYTES(1) BYTES(2) BYTES(3) BYTES(4) BYTES(5) BYTES(6) BYTES(7) BYTES(8)
-    BYTES(9) BYTES(10) BYTES(11) BYTES(12) BYTES(13) BYTES(14) BYTES(15) BYTES(16)
-#undef BYTES
-    default: return add_rows(set, patterns, n_rows, n_bytes);
+    fl_key others[FL_KEYS_AT_ONCE];
+    fl_status status = FL_OK;
+    for (size_t start = 0; !status && start < n_rows; start += FL_KEYS_AT_ONCE) {
+        const size_t n = n_rows - start < FL_KEYS_AT_ONCE ? n_rows - start : FL_KEYS_AT_ONCE;
+        status = fl_pattern_set_add_keys(
+            set, others, fl_pattern_set_count_familiar(set, patterns + start * n_bytes, n, n_bytes, others));
     }
+    return status;
 }
 
 fl_status fl_pattern_set_add_counted(fl_pattern_set *set, const fl_key *keys, const uint64_t *counts, size_t n)
