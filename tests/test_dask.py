@@ -116,7 +116,19 @@ class Fatal(fl.Box):
         return super()._bounds()
 
 
+class FatalSample(fl.sample.Sample):
+    """A sample that kills whoever makes its points, but where it was made."""
+
+    def block(self, i):
+        if os.getpid() != self.seed:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return np.zeros((self._n_of(i), self.domain.n_in))
+
+
 def test_workers_that_always_die_make_a_limit(client):
     found = fl.count_regions(DEEP, Fatal(-1, 1, n_in=7), workers=client)
     assert (found.status, found.count) == ("limit", 0)
     assert found.stats["loss"].startswith("workers were lost: ")
+    sampled = fl.count_patterns(DEEP, FatalSample(BOX, 100_000, os.getpid()), workers=client)
+    assert (sampled.status, sampled.n_points) == ("limit", 0)
+    assert sampled.loss.startswith("workers were lost: ")

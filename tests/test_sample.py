@@ -1,5 +1,6 @@
 """Samples: in the domain, uniform, the same for everybody; lines find every region they cross."""
 
+import concurrent.futures
 import pickle
 
 import networks
@@ -100,6 +101,43 @@ def test_counts_of_samples_do_not_depend_on_workers(kind, dtype, monkeypatch):
     source = getattr(fl.sample, kind)(fl.Box(-1, 1, n_in=2), 700 if kind == "lines" else 40_000)
     counts = [fl.count_patterns(net, source, workers=w, sketch=s) for w in (1, 2, 3) for s in (False, True)]
     assert len(set(counts)) == 1
+
+
+class Dying:
+    """An executor that is lost after its first task."""
+
+    def __init__(self):
+        self._is_alive = True
+
+    def submit(self, function, *arguments):
+        future = concurrent.futures.Future()
+        if self._is_alive:
+            future.set_result(function(*arguments))
+        else:
+            future.set_exception(concurrent.futures.BrokenExecutor("a worker was killed"))
+        self._is_alive = False
+        return future
+
+
+def test_workers_that_die_leave_a_count_of_fewer_points_that_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(sample.Sample, "_size", 512)
+    source = fl.sample.uniform(fl.Box(-1, 1, n_in=2), 40_000)
+    counted = 16 * 512  # the blocks of one task
+    for checkpoint in (None, tmp_path / "journal"):
+        found = fl.count_patterns(NET, source, workers=Dying(), checkpoint=checkpoint)
+        assert (found.status, found.n_points) == ("limit", counted)
+        assert found.loss == "workers were lost: BrokenExecutor: a worker was killed"
+        assert found.loss in str(found) and found.loss in repr(found)
+        assert found[:5] == fl.count_patterns(NET, fl.sample.uniform(source.domain, counted))[:5]
+    whole = fl.count_patterns(NET, source)
+    assert whole.status == "complete"
+    assert fl.count_patterns(NET, source, checkpoint=tmp_path / "journal") == whole
+    gone = concurrent.futures.ThreadPoolExecutor(1)
+    gone.shutdown()
+    for points in (source, np.zeros((10, 2), NET.dtype)):
+        nothing = fl.count_patterns(NET, points, workers=gone)
+        assert (nothing.status, nothing.n_points) == ("limit", 0)
+        assert "Not all points" in str(nothing)
 
 
 def test_bad_arguments_are_refused():

@@ -4,7 +4,7 @@ import operator
 import threading
 from collections import deque
 
-__all__ = ["carried", "check_workers", "in_turn", "is_loss", "map_parts", "n_at_once", "run_tasks"]
+__all__ = ["carried", "check_workers", "in_turn", "loss_of", "map_parts", "n_at_once", "run_tasks"]
 
 
 def check_workers(workers):
@@ -162,13 +162,15 @@ def carried(executor, value):
     return value if client is None else client.scatter(value, broadcast=True, hash=False)
 
 
-def is_loss(error):
-    """Whether a task failed because workers died or cannot be reached, not by what it does."""
+def loss_of(error):
+    """What to say of a task that failed as its worker died or is out of reach; None if it did by itself."""
     from concurrent.futures import BrokenExecutor, CancelledError
 
     is_of_dask = type(error).__module__.partition(".")[0] == "distributed"
     is_shut = isinstance(error, RuntimeError) and "after shutdown" in str(error)
-    return is_of_dask or is_shut or isinstance(error, (BrokenExecutor, CancelledError))
+    if is_of_dask or is_shut or isinstance(error, (BrokenExecutor, CancelledError)):
+        return f"workers were lost: {type(error).__name__}: {error}".rstrip(": .")
+    return None
 
 
 def _rows(results, start, end):

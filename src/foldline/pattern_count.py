@@ -22,6 +22,10 @@ class PatternCount(NamedTuple):
     standard_error : float
         Of `distinct`, relative to it, where a sketch estimates it; 0 where it is exact.
     of : {"points", "pieces"}
+    loss : str
+        Why not all points that were asked for were looked at, where workers were lost; else empty.
+    status : str
+        "complete", or "limit" where there was a loss: all is true of the `n_points` points then.
 
     Notes
     -----
@@ -35,6 +39,11 @@ class PatternCount(NamedTuple):
     pairs: int
     standard_error: float = 0.0
     of: str = "points"
+    loss: str = ""
+
+    @property
+    def status(self):
+        return "limit" if self.loss else "complete"
 
     @property
     def coverage(self):
@@ -66,13 +75,15 @@ class PatternCount(NamedTuple):
     def __repr__(self):
         return (
             f"PatternCount(distinct={self.distinct}, n_points={self.n_points}, "
-            f"singletons={self.singletons}, coverage={self.coverage:.6g})"
+            f"singletons={self.singletons}, coverage={self.coverage:.6g}"
+            + (f", loss={self.loss!r})" if self.loss else ")")
         )
 
     def __str__(self):
         """Sentences for a person."""
+        lost = [f"Not all {self.of} were looked at: {self.loss}."] if self.loss else []
         if not self.n_points:
-            return "No points: nothing is known."
+            return "\n".join(["No points: nothing is known.", *lost])
         about = f"{self.distinct:,}"
         if self.standard_error:
             about = f"about {about} (± {self.standard_error:.1%})"
@@ -91,7 +102,7 @@ class PatternCount(NamedTuple):
         if self.chao1_lower > 1.005 * self.distinct:
             chao = f"{self.chao1_lower:,.0f}"
             lines.append(f"There seem to be {chao} or more (Chao's lower bound, an estimate).")
-        return "\n".join(lines)
+        return "\n".join(lines + lost)
 
 
 def _share(x):

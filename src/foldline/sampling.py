@@ -8,7 +8,7 @@ from hashlib import blake2b
 import numpy as np
 
 from . import dask_arrays, evaluation
-from .executors import check_workers, in_turn
+from .executors import check_workers, in_turn, loss_of
 from .logs import log
 from .pattern_counter import PatternCounter
 from .progress import reporter
@@ -55,7 +55,8 @@ def count_patterns(
     Returns
     -------
     PatternCount
-        The same whatever the blocks, the workers and the order of their work.
+        The same whatever the blocks, the workers and the order of their work. Where workers were lost, of
+        fewer points, with the reason in `loss`.
 
     Raises
     ------
@@ -86,24 +87,30 @@ def count_patterns(
     comes_once = dask_arrays.is_dask(points) or _is_blocks(points)
     if comes_once and checkpoint is not None:
         raise TypeError(f"a checkpoint wants points that can be read again, not {type(points).__name__}")
-    if dask_arrays.is_dask(points):
-        dask_arrays.count(counter, points, allow_nonfinite)
-        return counter.result()
     if isinstance(points, Sample):
         if points.domain.n_in != net.n_in:
             raise ValueError(f"the sample has {points.domain.n_in} inputs; this network takes {net.n_in}")
     elif not comes_once:
         points = evaluation._checked_points(net, points)
     total = None if comes_once or getattr(points, "of", "points") != "points" else len(points)
-    with reporter(progress, "points", total) as report:
-        if isinstance(points, Sample):
-            _add_blocks(counter, points, workers, checkpoint, report)
-        elif checkpoint is not None:
-            _add_blocks(counter, _Rows(points, allow_nonfinite), workers, checkpoint, report)
-        else:
-            for block in points if comes_once else [points]:
-                block = evaluation._checked_points(net, block)
-                counter._add_points(block, workers, allow_nonfinite, report)
+    try:
+        with reporter(progress, "points", total) as report:
+            if dask_arrays.is_dask(points):
+                dask_arrays.count(counter, points, allow_nonfinite)
+            elif isinstance(points, Sample):
+                _add_blocks(counter, points, workers, checkpoint, report)
+            elif checkpoint is not None:
+                _add_blocks(counter, _Rows(points, allow_nonfinite), workers, checkpoint, report)
+            else:
+                for block in points if comes_once else [points]:
+                    block = evaluation._checked_points(net, block)
+                    counter._add_points(block, workers, allow_nonfinite, report)
+    except BaseException as error:
+        loss = loss_of(error)
+        if loss is None:
+            raise
+        log.warning(loss)
+        return counter.result()._replace(loss=loss)
     return counter.result()
 
 
@@ -122,14 +129,20 @@ def _add_blocks(counter, source, workers, checkpoint, report):
         for record in journal.records():
             n_there = _restore(counter, record)
         log.info("%s: %d of %d blocks were there", checkpoint, n_there, source.n_blocks)
-        part, since = counter._empty(), time.monotonic()
-        for done, found in _found(counter, source, n_there, workers):
-            _take(part, found)
-            report(counter.n_points + part.n_points)
-            if done == source.n_blocks or time.monotonic() - since >= _SECONDS_A_RECORD:
+        part, since, done = counter._empty(), time.monotonic(), n_there
+        try:
+            for done, found in _found(counter, source, n_there, workers):
+                _take(part, found)
+                report(counter.n_points + part.n_points)
+                if done == source.n_blocks or time.monotonic() - since >= _SECONDS_A_RECORD:
+                    journal.append(_record(part, done))
+                    counter.merge(part)
+                    part, since = counter._empty(), time.monotonic()
+        except BaseException as error:
+            if loss_of(error) is not None and part.n_points:  # raised between two blocks
                 journal.append(_record(part, done))
                 counter.merge(part)
-                part, since = counter._empty(), time.monotonic()
+            raise
 
 
 def _found(counter, source, first, workers):

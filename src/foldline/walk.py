@@ -16,7 +16,7 @@ import numpy as np
 from . import cells
 from ._core import Cells
 from .exact_cells import ExactWalk
-from .executors import carried, is_loss, n_at_once
+from .executors import carried, loss_of, n_at_once
 
 __all__ = [
     "ENGINES",
@@ -397,9 +397,9 @@ def _spread(walk, workers, deadline, most_cells, opens, steps):
                 most_cells -= part.n_cells
                 yield part._replace(opens=[], left=part.opens)
     except BaseException as error:
-        if not is_loss(error):
+        loss = loss_of(error)
+        if loss is None:
             raise
-        loss = f"workers were lost: {type(error).__name__}: {error}".rstrip(": ")
         from .logs import log  # logging is a fifth of what the import of foldline would take
 
         log.warning(loss)

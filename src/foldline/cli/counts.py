@@ -207,12 +207,12 @@ def _count_sample(args, net, workers):
     with Progress("counting") as progress:
         found = fl.count_patterns(net, sample, workers=workers, progress=progress.count, **how)
     facts = {"model": args.model, "sampler": args.sampler or "uniform", "seed": args.seed}
-    return facts | {"digest": net.digest} | _facts(found), str(found), DONE
+    return facts | {"digest": net.digest} | _facts(found), str(found), LIMIT if found.loss else DONE
 
 
 def _facts(found):
     names = ("distinct", "n_points", "of", "singletons", "doubletons", "coverage", "chao1_lower")
-    names += ("inverse_simpson", "saturated", "standard_error")
+    names += ("inverse_simpson", "saturated", "standard_error", "status", "loss")
     return {name: getattr(found, name) for name in names} | {"note": str(found)}
 
 
