@@ -21,7 +21,7 @@ def assert_counted(count, patterns):
     """The count is that of these packed rows."""
     times = Counter(map(bytes, patterns)).values()
     singletons = sum(n == 1 for n in times)
-    assert count == (len(times), len(patterns), *frequencies(times), 0.0, "points")
+    assert count == (len(times), len(patterns), *frequencies(times), 0.0, "points", "")
     if len(patterns):
         assert count.coverage == pytest.approx(1 - singletons / len(patterns), abs=1e-15)
 
@@ -51,7 +51,7 @@ def test_a_count_is_that_of_a_counter_for_any_number_of_neurons(n_neurons, dtype
 
 def test_numbers_are_plain_ones():
     count = fl.count_patterns(fl.Network(*networks.ABSOLUTE), [[1.0], [2.0], [-1.0]])
-    assert count == (2, 3, 1, 1, 2, 0.0, "points")
+    assert count == (2, 3, 1, 1, 2, 0.0, "points", "")
     assert count.coverage == 1 - 1 / 3
     assert all(type(n) is int for n in count[:5])
     assert type(count.coverage) is float

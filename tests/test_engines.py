@@ -172,6 +172,31 @@ def test_above_six_dimensions_regions_have_points_but_no_vertices():
     assert np.isnan(found.volumes).all() and all(len(v) == 0 for v in found.vertices)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_doubles_do_not_decide_in_many_dimensions_is_a_limit_with_the_reason(workers):
+    weights = np.random.default_rng(0).integers(-1, 2, (4, 24)).astype(float)
+    weights[1] = weights[0]  # a duplicate: its sign is a tie on every cell
+    net, domain = fl.Network([(weights, None), (np.ones((1, 4)), None)]), fl.Box(-1, 1, n_in=24)
+    for kind in ("activation", "linear", "affine"):
+        found = fl.count_regions(net, domain, kind=kind, workers=workers)
+        assert (found.status, found.certified) == ("limit", "lower_bound")
+        assert found.count <= 8
+        assert found.stats["loss"] == "doubles do not decide all, and in 24 dimensions integers cannot"
+    assert fl.regions(net, domain, workers=workers).status == "limit"
+    assert [part.status for part in fl.iter_regions(net, domain, workers=workers)] == ["limit"]
+    with pytest.raises(ValueError, match="24 dimensions; that engine keeps all corners"):
+        fl.count_regions(net, domain, engine="exact")
+
+
+def test_regions_are_described_within_a_time_limit():
+    net = network(*networks.random_network(1, (5, 40, 40, 40, 1), slopes=0.0, bias=0.25))
+    for find in (fl.regions, fl.folds):
+        begin = time.monotonic()
+        found = find(net, box(net), time_limit=1.0)
+        assert time.monotonic() - begin < 1.5
+        assert found.status == "limit" and len(found)
+
+
 def test_a_time_limit_is_kept_and_gives_a_lower_bound():
     net = network(*networks.random_network(3, (8, 20, 20, 20, 1), slopes=0.0, bias=0.25))
     for workers in (1, 2):

@@ -27,7 +27,7 @@ def points():
 def wanted(points):
     seen = np.unique(NET.patterns(points), axis=0, return_counts=True)[1]
     pairs = int((seen * (seen - 1)).sum())
-    return len(seen), len(points), int((seen == 1).sum()), int((seen == 2).sum()), pairs, 0.0, "points"
+    return len(seen), len(points), int((seen == 1).sum()), int((seen == 2).sum()), pairs, 0.0, "points", ""
 
 
 HOWS = {"memory": {}, "disk": {"memory_limit": 1 << 20}, "sketch": {"sketch": True}}

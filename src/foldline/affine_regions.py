@@ -11,15 +11,12 @@ from .bends import bent_pair, uniform, witness_on
 from .cells import ExactChain, quotient
 from .domains import Ball, Space
 from .evaluation import unpack_patterns
+from .exact_cells import MOST_DIMENSIONS_OF_CORNERS
 from .maps import maps_of
-from .walk import Rows, Walk, check_engine, parts
+from .walk import MOST_DIMENSIONS_IN_TIME, Rows, Walk, check_engine, parts
 
 __all__ = ["by_regions"]
 
-# Certificates of several regions are checked at their corners, and so are cells in integers.
-_MOST_DIMENSIONS = 12
-# Beyond, a step of the walk may take longer than a limit allows.
-_MOST_WALKED = 64
 _MOST_POINTS = 20_000
 _N_ATTEMPTS = 4
 
@@ -27,13 +24,13 @@ _N_ATTEMPTS = 4
 def by_regions(question, most):
     """The verdict from all regions, or from at most so many, or from those before the deadline."""
     d = question.domain.dimension
-    if d > _MOST_WALKED:
+    if d > MOST_DIMENSIONS_IN_TIME:
         return question.verdict("undecided", f"regions in {d} dimensions are not looked at one by one")
     seen, is_open = _Seen(question), False
     want = "rows" if question.tol else "patterns"
     for chart in question.domain._charts():
         walk = Walk(question.asked, chart, check_engine("auto", d), want=want)
-        for part in _parts(walk, question.deadline, most + 1 - seen.n):
+        for part in parts(walk, 1, question.deadline, most + 1 - seen.n):
             verdict = seen.add(chart, part)
             if verdict is not None:
                 return verdict
@@ -43,7 +40,7 @@ def by_regions(question, most):
         if is_open:
             break
     limit = f"a limit was met after {seen.n:,} regions"
-    if d > _MOST_DIMENSIONS and seen.n <= most and not question.late():
+    if d > MOST_DIMENSIONS_OF_CORNERS and seen.n <= most and not question.late():
         limit = f"after {seen.n:,} regions doubles do not decide, and in {d} dimensions integers are too slow"
     if question.tol:
         return _nearly(question, seen, limit if is_open else None)
@@ -52,24 +49,11 @@ def by_regions(question, most):
     if seen.n_different:
         reason = "regions have different maps, but on the segments between them that were tried no fold shows"
         return question.verdict("undecided", reason, **seen.facts())
-    if d > _MOST_DIMENSIONS and seen.n > 1:
+    if d > MOST_DIMENSIONS_OF_CORNERS and seen.n > 1:
         reason = f"all {seen.n:,} regions have one map, but no certificate shows that in {d} dimensions"
         return question.verdict("undecided", reason, **seen.facts())
     reason = "one region" if seen.n == 1 else f"all {seen.n:,} regions have one map"
     return question.same_map(reason, seen.first, seen.marks(), **seen.facts())
-
-
-def _parts(walk, deadline, most_cells):
-    """The parts of a walk. In many dimensions only what doubles decide: exact cells have too many corners."""
-    if walk.domain.dimension <= _MOST_DIMENSIONS:
-        yield from parts(walk, 1, deadline, most_cells)
-        return
-    opens, n, is_last = [walk.root], 0, False
-    while opens and not is_last:
-        part = walk.run(opens[:1], max(deadline - time.monotonic(), 0.0), int(min(most_cells - n, 2**62)))
-        opens, n = part.opens + opens[1:], n + part.n_cells
-        is_last = any(p.arithmetic for p in part.opens) or n >= most_cells or time.monotonic() >= deadline
-        yield part._replace(opens=opens if is_last else [])
 
 
 class _Seen:
@@ -167,7 +151,7 @@ def _described(question, chart, bits):
     walk = Walk(question.asked, chart, check_engine("auto", chart.dimension), want="rows")
     opens = [walk.root._replace(bits=np.packbits(bits, bitorder="little").tobytes(), length=len(bits))]
     while opens and time.monotonic() < question.end:
-        if opens[0].arithmetic and chart.dimension > _MOST_DIMENSIONS:
+        if walk.is_beyond(opens[0]):
             return None
         part = walk.run(opens, max(question.end - time.monotonic(), 0.0), 1)
         if part.n_cells:

@@ -13,6 +13,7 @@ Motzkin, Raiffa, Thompson and Thrall, 1953). With n lines left, a cell is a prod
 cell of dimension d - n.
 """
 
+from functools import cached_property
 from math import gcd, inf
 
 import numpy as np
@@ -54,8 +55,10 @@ class ExactChain:
         self.dimension = domain.dimension
         self.one = domain._scale().astype(int).astype(object)
         placement = domain._placement()
+        self._identity = None
         if placement is None:
-            self.inputs, exponent = _homogeneous_identity(self.dimension), 0
+            self.inputs = self._identity = _homogeneous_identity(self.dimension)
+            exponent = 0
         else:
             self.inputs, exponent = _placed(*placement)
         self.layers = []
@@ -76,12 +79,21 @@ class ExactChain:
             self.layers.append((w, b, s, active))
         self.exponent = exponent  # of the outputs' forms
         self.n_neurons = net.n_neurons
-        self.root, _ = root_cell(domain)
+        self._domain = domain
+
+    @cached_property
+    def root(self):
+        return root_cell(self._domain)[0]
 
     def forms(self, index, below):
         """Forms of layer `index`, (n, d + 1), from the activations' forms below it."""
         w, b, _, _ = self.layers[index]
-        return w @ below + np.outer(b, self.one)
+        if below is self._identity:
+            product = np.hstack([w, np.full((len(w), 1), 0, object)])
+        else:
+            passed = below.any(axis=1)
+            product = w[:, passed] @ below[passed]
+        return product + np.outer(b, self.one)
 
     def activations(self, index, forms, active):
         """What the units of a layer pass on, for the bits of its units."""

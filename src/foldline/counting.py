@@ -6,6 +6,7 @@ import time
 import numpy as np
 
 from .domains import check_domain
+from .exact_cells import MOST_DIMENSIONS_OF_CORNERS
 from .executors import check_workers
 from .maps import group_maps
 from .network import Network
@@ -37,7 +38,7 @@ class RegionCount:
         fold a cell lies, and how many of these were decided "by_filter", in doubles with a proved bound;
         "by_rationals": parts of the tree that were walked in exact arithmetic instead, and
         "smallest_margin": the nearest that an extreme of a neuron on a cell came to zero in the
-        former; and "loss", where workers were lost.
+        former; and "loss": that workers were lost, or what is not decided in many dimensions.
     digest : str
         Of the network.
     """
@@ -155,6 +156,10 @@ def count_regions(
     count = tally.n
     if kind != "activation":
         count = group_maps(net, domain, tally.patterns(), connected=kind == "linear" and not tally.is_open)
+        d = domain.dimension
+        if kind == "linear" and count < tally.n and d > MOST_DIMENSIONS_OF_CORNERS and not tally.is_open:
+            tally.is_open = True
+            tally.loss = f"in {d} dimensions it is not decided which regions with one map hang together"
     stats = {
         "engine": engine,
         "cells": tally.n,

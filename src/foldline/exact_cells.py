@@ -8,7 +8,10 @@ import numpy as np
 
 from . import _core, cells
 
-__all__ = ["ExactWalk", "Row", "Step"]
+__all__ = ["MOST_DIMENSIONS_OF_CORNERS", "ExactWalk", "Row", "Step"]
+
+# Cells in integers are kept by their corners, of which a box has 2 ** dimension.
+MOST_DIMENSIONS_OF_CORNERS = 12
 
 # Of one step, after which somebody else may act.
 MOST_CELLS, SECONDS = 1 << 14, 0.1

@@ -1,10 +1,12 @@
 """A network written out as the formulas it consists of."""
 
 import math
+import time
 
 import numpy as np
 
 from . import cells
+from . import sample as samples
 from .counting import check_question
 from .domains import Box, Space
 from .explanation import Explanation, HalfSpace, Piece
@@ -17,7 +19,9 @@ __all__ = ["explain"]
 # Nobody reads more: then the largest are found by sampling.
 _MOST_REGIONS = 20_000
 _MOST_DIMENSIONS_OF_VOLUMES = 6
-_N_SAMPLES = 1 << 18
+_N_SAMPLES, _SAMPLES_AT_ONCE = 1 << 18, 1 << 12
+# Of a time limit: when the search for all pieces ends, and when the sample that ranks them instead does.
+_SHARE_OF_SEARCH, _SHARE_OF_SAMPLE = 0.6, 0.7
 
 
 def explain(net, domain, names=None, *, most=10, digits=3, max_regions=None, time_limit=None):
@@ -39,14 +43,15 @@ def explain(net, domain, names=None, *, most=10, digits=3, max_regions=None, tim
     max_regions : int, optional
         Activation regions to find at most, 20,000 if not given.
     time_limit : float, optional
-        Seconds to look for them; writing the pieces down takes about one more where there are many.
+        Seconds for all; what there is then is returned: a smaller sample, fewer pieces, at least one.
 
     Returns
     -------
     Explanation
         Neighbouring activation regions with one map, compared exactly, are one piece. Beyond a limit, and in
-        more than 6 dimensions, the largest activation regions among 262,144 random points are listed
-        instead, with shares that are estimates. Formulas and half-spaces are exact in either case.
+        more than 6 dimensions, the largest activation regions among 262,144 random points, or fewer where
+        time is short, are listed instead, with shares that are estimates. Formulas and half-spaces are exact
+        in either case; in more than 64 dimensions half-spaces that others imply are listed too.
 
     Raises
     ------
@@ -73,7 +78,9 @@ def explain(net, domain, names=None, *, most=10, digits=3, max_regions=None, tim
     <BLANKLINE>
     y = dose  everywhere
     """
+    begin = time.monotonic()
     check_question(net, domain, max_regions=max_regions, time_limit=time_limit)
+    limit = math.inf if time_limit is None else time_limit
     for name, value in (("most", most), ("digits", digits)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} is {value!r}; wanted an int, at least 1")
@@ -81,13 +88,18 @@ def explain(net, domain, names=None, *, most=10, digits=3, max_regions=None, tim
     is_space = isinstance(domain, Space)
     if is_space:
         domain = _box_of_cones(net, domain)
-    chain, sample = cells.ExactChain(net, domain), _sample(domain)
-    found = None
+    chain, sample = cells.ExactChain(net, domain), samples.uniform(domain, _N_SAMPLES)
+    found = groups = None
     if domain.dimension <= _MOST_DIMENSIONS_OF_VOLUMES:
-        found = regions(net, domain, max_regions=max_regions or _MOST_REGIONS, time_limit=time_limit)
-    if found is not None and found.status == "complete":
+        search = _SHARE_OF_SEARCH * limit
+        # describing what was found takes a share too
+        seconds = None if time_limit is None else 0.8 * search
+        found = regions(net, domain, max_regions=max_regions or _MOST_REGIONS, time_limit=seconds)
+        if found.status == "complete":
+            groups = linear_regions(found, chain, begin + search)
+    if groups is not None:
         patterns, neighbours = found.patterns, found.neighbours
-        groups = linear_regions(found, chain)
+        points = _some_points(sample, found)
         volumes = np.array([found.volumes[rows].sum() for rows in groups])
         # By size in six digits, so that rounding does not order what is equally large.
         order = range(len(groups)) if is_space else np.lexsort([-_six_digits(volumes)])
@@ -96,20 +108,23 @@ def explain(net, domain, names=None, *, most=10, digits=3, max_regions=None, tim
             chosen.sort(key=lambda i: found.interior_points[groups[i][0], 0])
         listed = [groups[i] for i in chosen]
         shares = [math.nan if is_space else volumes[i] / volumes.sum() for i in chosen]
-        n_pieces, n_samples = len(groups), 0
+        n_pieces, n_regions, n_samples = len(groups), len(found), 0
     else:
         if is_space:
             raise ValueError(
                 f"the cones of {net!r} are too many to be listed, and on all of space none is the largest; "
                 "wanted a Box, or a larger max_regions"
             )
-        patterns, counts = _patterns_by_size(net, domain, sample)
-        neighbours, listed = np.empty((0, 2), np.int64), [np.array([i]) for i in range(len(patterns))][:most]
-        shares = (counts / counts.sum())[:most].tolist()
-        n_pieces, n_samples = None, int(counts.sum())
+        patterns, counts, points = _patterns_by_size(net, sample, begin + _SHARE_OF_SAMPLE * limit)
+        n_regions, n_samples, n_pieces = len(patterns), int(counts.sum()), None
+        patterns, neighbours = patterns[:most], np.empty((0, 2), np.int64)
+        listed, shares = np.arange(len(patterns))[:, None], counts[:most] / n_samples
     describer = Describer(net, domain, chain, patterns, neighbours)
-    pieces = []
+    pieces, longest = [], 0.0
     for rows, share in zip(listed, shares):
+        now = time.monotonic()
+        if pieces and now + longest > begin + limit:
+            break
         parts = describer.parts(rows.tolist())
         parts = [tuple(HalfSpace(*frame.form(form)) for form in part) for part in parts]
         maps = []
@@ -117,10 +132,9 @@ def explain(net, domain, names=None, *, most=10, digits=3, max_regions=None, tim
             coefficients, constant = frame.form(row)
             maps.append((*coefficients, constant))
         pieces.append(Piece(tuple(maps), float(share), len(rows), tuple(parts)))
-    points = frame.points(sample[:4096])
-    return Explanation(
-        tuple(pieces), n_pieces, len(patterns), n_samples, frame.names, frame.where(digits), digits, points
-    )
+        longest = max(longest, time.monotonic() - now)
+    where, points = frame.where(digits), frame.points(points)
+    return Explanation(tuple(pieces), n_pieces, n_regions, n_samples, frame.names, where, digits, points)
 
 
 def _checked_names(names, n_in):
@@ -147,31 +161,27 @@ def _box_of_cones(net, space):
     return Box(-1, 1, n_in=space.n_in)
 
 
-def _sample(domain):
-    """Random points of the domain, in its own coordinates."""
-    rng = np.random.default_rng(0)
-    bounds = domain._bounds()
-    a, b = domain._half_spaces()
-    if bounds is None:
-        root, _ = cells.root_cell(domain)
-        corners = np.array([[u / v[-1] for u in v[:-1]] for v in root.vertices])
-        bounds = corners.min(axis=0), corners.max(axis=0)
-    points = rng.uniform(*bounds, (_N_SAMPLES, domain.dimension))
-    return points[(points @ a.T < b).all(axis=1)]
+def _some_points(sample, found):
+    """Points of the domain, in its own coordinates: random, or of its regions where it is too thin."""
+    try:
+        return sample._uniform(np.random.default_rng(0), _SAMPLES_AT_ONCE)
+    except ValueError:
+        return found.interior_points
 
 
-def _patterns_by_size(net, domain, sample):
-    """The patterns of the points, and how many have each, the most frequent first."""
-    placement, points = domain._placement(), sample
-    if placement is not None:
-        matrix, origin = placement
-        if isinstance(matrix, tuple):
-            matrix = (matrix[0] - matrix[1])[:, None]
-        points = sample @ matrix.T + origin
-    packed = net.patterns(points.astype(net.dtype))
-    patterns, counts = np.unique(packed, axis=0, return_counts=True)
+def _patterns_by_size(net, sample, end):
+    """The patterns of the points of a sample, as far as it is looked at by then, and how many have each, the
+    most frequent first; some of the points, in the domain's own coordinates."""
+    rng, packed, some = np.random.default_rng(0), [], None
+    while len(packed) * _SAMPLES_AT_ONCE < len(sample) and (not packed or time.monotonic() < end):
+        u = sample._uniform(rng, _SAMPLES_AT_ONCE)
+        some = u if some is None else some
+        packed.append(net.patterns(sample._placed(u).astype(net.dtype)))
+    packed = np.concatenate(packed)
+    items = packed.view(f"V{packed.shape[1]}")[:, 0]
+    _, first, counts = np.unique(items, return_index=True, return_counts=True)
     order = np.argsort(-counts, kind="stable")
-    return patterns[order], counts[order]
+    return packed[first[order]], counts[order], some
 
 
 def _six_digits(values):

@@ -1,5 +1,7 @@
 """Where a network bends: the facets across which its slope jumps."""
 
+import math
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +15,8 @@ from .regions import regions
 
 __all__ = ["Folds", "folds"]
 
+# Of a time limit: what the search for regions takes at most.
+_SHARE_OF_SEARCH = 0.5
 _UNIT = 2.0**-53
 # Corners are allowed this many roundings of their own.
 _CORNER_ROUNDINGS = 16
@@ -39,7 +43,7 @@ class Folds(NamedTuple):
     neurons : tuple of ndarray of int64
         The neurons whose bits differ.
     status : str
-        "complete", or "limit": of `regions`.
+        "complete", or "limit", where regions or folds are left out.
     """
 
     regions: object
@@ -66,7 +70,7 @@ def folds(net, domain, *, max_regions=None, time_limit=None, workers=1):
     domain : Box, Ball, Polytope, Plane or Segment
         Of at most 6 dimensions.
     max_regions, time_limit, workers
-        As for `regions`. Facets between regions that were found are listed.
+        As for `regions`. Facets between regions that were found are listed, as many as there is time for.
 
     Returns
     -------
@@ -89,12 +93,18 @@ def folds(net, domain, *, max_regions=None, time_limit=None, workers=1):
     """
     if getattr(domain, "dimension", 0) > 6:
         raise ValueError(f"the domain has {domain.dimension} dimensions; wanted at most 6, or a slice")
-    found = regions(net, domain, max_regions=max_regions, time_limit=time_limit, workers=workers)
-    errors, d = map_errors(net, domain), domain.dimension
+    begin, limit = time.monotonic(), math.inf if time_limit is None else time_limit
+    search = None if time_limit is None else _SHARE_OF_SEARCH * time_limit
+    found = regions(net, domain, max_regions=max_regions, time_limit=search, workers=workers)
+    status = found.status
+    errors, d, flips = map_errors(net, domain), domain.dimension, found.flips
     jumps = np.concatenate([found.jumps.A, found.jumps.b[:, :, None]], axis=2)
     is_fold = (abs(jumps) > 2 * errors).any(axis=(1, 2))
     exact = _Exact(net, domain, found)
     for pair in np.flatnonzero(~is_fold):
+        if time.monotonic() - begin > limit:
+            status = "limit"
+            break
         i, j = found.neighbours[pair].tolist()
         first, second = exact.map(i), exact.map(j)
         is_fold[pair] = first != second
@@ -103,6 +113,9 @@ def folds(net, domain, *, max_regions=None, time_limit=None, workers=1):
     rows = np.flatnonzero(is_fold)
     normals, sizes, vertices = np.empty((len(rows), d)), np.empty((len(rows), net.n_out)), []
     for at, pair in enumerate(rows.tolist()):
+        if time.monotonic() - begin > limit:
+            rows, normals, sizes, status = rows[:at], normals[:at], sizes[:at], "limit"
+            break
         i, j = found.neighbours[pair].tolist()
         jump = jumps[pair]
         steepest = int(np.argmax((jump[:, :d] ** 2).sum(axis=1)))
@@ -116,7 +129,7 @@ def folds(net, domain, *, max_regions=None, time_limit=None, workers=1):
     columns = found.neighbours[rows], normals + 0.0, sizes + 0.0
     for array in (*columns, *vertices):
         array.flags.writeable = False
-    return Folds(found, *columns, tuple(vertices), tuple(found.flips[k] for k in rows), found.status)
+    return Folds(found, *columns, tuple(vertices), tuple(flips[k] for k in rows), status)
 
 
 def _corners(corners, jump, errors, d):

@@ -1,16 +1,17 @@
 """Linear regions: which activation regions make one, and the fewest half-spaces that describe it."""
 
 import math
+import time
 from itertools import combinations
 
 import numpy as np
 
 from .evaluation import unpack_patterns
-from .exact_cells import ExactWalk
+from .exact_cells import MOST_DIMENSIONS_OF_CORNERS, ExactWalk
 from .exact_forms import forms_on, map_on
 from .facets import exact_facets
 from .maps import map_errors
-from .walk import DOUBLES, Prefix, Walk, check_engine
+from .walk import DOUBLES, MOST_DIMENSIONS_IN_TIME, Prefix, Walk, check_engine
 
 __all__ = ["Describer", "linear_regions"]
 
@@ -18,8 +19,9 @@ __all__ = ["Describer", "linear_regions"]
 _MOST_CELLS_OF_PARTS = 64
 
 
-def linear_regions(regions, chain):
-    """Groups of rows of complete `Regions`, as arrays in order of their first: facet-connected, with one map.
+def linear_regions(regions, chain, end=math.inf):
+    """Groups of rows of complete `Regions`, as arrays in order of their first: facet-connected, with one map;
+    None where that took longer.
 
     Maps that differ by more than rounding are different; others are compared exactly.
     """
@@ -42,6 +44,8 @@ def linear_regions(regions, chain):
         return row
 
     for i, j in zip(first[doubtful].tolist(), second[doubtful].tolist()):
+        if time.monotonic() > end:
+            return None
         if map_of(i) == map_of(j):
             low, high = sorted((root_of(i), root_of(j)))
             root[high] = low
@@ -67,7 +71,7 @@ class Describer:
         self._net, self._domain, self._chain, self._patterns = net, domain, chain, patterns
         self._bits = unpack_patterns(patterns, net.n_neurons)
         self._walk = Walk(net, domain, check_engine("auto", domain.dimension), want="rows")
-        self._across = {}
+        self._across, self._forms = {}, {}
         for i, j in neighbours.tolist():
             self._across.setdefault(i, []).append(j)
             self._across.setdefault(j, []).append(i)
@@ -77,8 +81,9 @@ class Describer:
         return map_on(self._chain, self._bits[row].tolist())
 
     def parts(self, rows):
-        """The union of these rows as convex parts, each a list of irredundant forms: tuples of integers,
-        coefficients of the domain's coordinates and a constant. Faces of the domain are left out."""
+        """The union of these rows as convex parts, each a list of forms, irredundant but for `_folds` in many
+        dimensions: tuples of integers, coefficients of the domain's coordinates and a constant. Faces of the
+        domain are left out."""
         facets = {row: self._facets(row, set(rows)) for row in rows}
         if len(rows) == 1:
             return [[form for form, _ in facets[rows[0]]]]
@@ -105,13 +110,19 @@ class Describer:
         return found
 
     def _folds(self, row):
-        """The neurons that make each facet within the domain."""
-        prefix = Prefix(self._patterns[row].tobytes(), self._net.n_neurons, DOUBLES)
-        part = self._walk.run([prefix], math.inf, 2) if self._net.n_neurons else None
-        if part is None:
+        """The neurons that make each facet within the domain; in many dimensions, where doubles do not decide
+        that, all that fold."""
+        if not self._net.n_neurons:
             return []
-        if part.n_cells == 1 and not part.n_undecided:
-            return [[neuron] for neuron in sorted(part.rows[0].facets.tolist()) if neuron >= 0]
+        d = self._domain.dimension
+        if d <= MOST_DIMENSIONS_IN_TIME:
+            prefix = Prefix(self._patterns[row].tobytes(), self._net.n_neurons, DOUBLES)
+            part = self._walk.run([prefix], math.inf, 2)
+            if part.n_cells == 1 and not part.n_undecided:
+                return [[neuron] for neuron in sorted(part.rows[0].facets.tolist()) if neuron >= 0]
+        if d > MOST_DIMENSIONS_OF_CORNERS:
+            neurons, _ = forms_on(self._chain, self._bits[row].tolist())
+            return [[neuron] for neuron, form in enumerate(neurons) if form[:-1].any()]
         members, _ = exact_facets(self._chain, self._domain, self._bits[row])
         inside = [m[m < self._net.n_neurons].tolist() for m in members if m[-1] < self._net.n_neurons]
         return sorted(inside)

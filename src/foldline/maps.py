@@ -3,7 +3,8 @@
 import numpy as np
 
 from . import cells
-from .exact_cells import ExactWalk
+from .exact_cells import MOST_DIMENSIONS_OF_CORNERS, ExactWalk
+from .exact_forms import map_on
 
 __all__ = ["group_maps", "map_errors", "maps_of", "told_apart"]
 
@@ -68,7 +69,8 @@ def group_maps(net, domain, patterns, connected):
     """The number of different maps, or of connected sets of cells with one map.
 
     Maps that differ by more than they can be off by are different. Of the others the cells are made
-    again in exact arithmetic.
+    again in exact arithmetic; in more than `MOST_DIMENSIONS_OF_CORNERS` dimensions only the maps are, and
+    the number of maps is all that is found.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # then nothing is told apart in doubles
         return _group_maps(net, domain, patterns, connected)
@@ -82,9 +84,12 @@ def _group_maps(net, domain, patterns, connected):
     doubtful = order[np.repeat(sizes > 1, sizes)]
     if not len(doubtful):
         return n_alone
-    merger = Merger(facets=connected)
     bits = np.unpackbits(patterns[doubtful], axis=1, bitorder="little", count=net.n_neurons).astype(bool)
-    for row in ExactWalk(cells.ExactChain(net, domain)).rows(sorted(map(tuple, bits.tolist()))):
+    chain = cells.ExactChain(net, domain)
+    if domain.dimension > MOST_DIMENSIONS_OF_CORNERS:
+        return n_alone + len({map_on(chain, row) for row in bits.tolist()})
+    merger = Merger(facets=connected)
+    for row in ExactWalk(chain).rows(sorted(map(tuple, bits.tolist()))):
         merger.add(row.forms, row.facets)
     return n_alone + (merger.n_connected() if connected else merger.n_maps())
 

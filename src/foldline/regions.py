@@ -7,13 +7,16 @@ import numpy as np
 
 from . import exact_rows
 from .counting import check_question
+from .exact_cells import MOST_DIMENSIONS_OF_CORNERS
 from .executors import carried, check_workers, n_at_once
 from .maps import maps_of
 from .progress import reporter
 from .region_tables import Regions
-from .walk import Rows, Walk, bits_of, check_engine, parts
+from .walk import FINE, Rows, Walk, bits_of, check_engine, parts
 
 __all__ = ["iter_regions", "regions"]
+
+_FEW = 1000  # regions, the describing of which tells how long that of many takes
 
 
 def regions(
@@ -67,11 +70,14 @@ def regions(
     try:
         with reporter(progress, "regions") as report:
             if engine != "exact":
-                for part in parts(Walk(net, domain, engine, want="rows"), workers, deadline, most + 1):
+                walk, late = Walk(net, domain, engine, want="rows"), _Lateness(net, domain, deadline)
+                for part in parts(walk, workers, deadline, most + 1, steps=late.steps):
                     found.append(part)
                     n += part.n_cells
                     report(n)
-                    if part.n_undecided:
+                    if late.would_be(found, n):
+                        return _from_doubles(net, domain, found, "limit", most, in_order=workers == 1)
+                    if part.n_undecided and domain.dimension <= MOST_DIMENSIONS_OF_CORNERS:
                         break
                 else:
                     status = "limit" if n > most or found[-1].opens else "complete"
@@ -131,8 +137,10 @@ def _chunks(net, domain, engine, chunk, most, workers):
                 break
             n_done += sum(part.n_cells for part in found)
             is_cut_off = n_done == most and doubles.next_cells(rest, 1)[0] != []
-            yield _from_doubles(net, domain, found, "limit" if is_cut_off else "complete")
             opens = rest if n_done < most else []
+            is_cut_off |= doubles.is_beyond and not opens
+            found = found or [walk.left_over([])]
+            yield _from_doubles(net, domain, found, "limit" if is_cut_off else "complete")
     if opens:
         yield from _exact_chunks(net, domain, [bits_of(prefix) for prefix in opens], chunk, most - n_done)
 
@@ -143,7 +151,7 @@ class _InDoubles:
 
     def __init__(self, walk, workers, chunk):
         self._walk, self._workers, self._chunk = walk, workers, chunk
-        self._pool, self._running = None, {}
+        self._pool, self._running, self.is_beyond = None, {}, False
         if workers != 1:
             from concurrent.futures import ThreadPoolExecutor
 
@@ -169,13 +177,15 @@ class _InDoubles:
                 break
             if part is None or part.n_cells > size - n:
                 part = self._walk.run(opens[:1], math.inf, size - n)
-            if part.n_undecided:
+            if part.n_undecided and self._walk.domain.dimension <= MOST_DIMENSIONS_OF_CORNERS:
                 return None, opens
+            beyond = [prefix for prefix in part.opens if self._walk.is_beyond(prefix)]
+            self.is_beyond |= bool(beyond)
             if part.n_cells:
                 found.append(part)
             n += part.n_cells
             self._running.pop(opens[0], None)
-            opens = part.opens + opens[1:]
+            opens = [prefix for prefix in part.opens if prefix not in beyond] + opens[1:]
         return found, opens
 
     def _run_ahead(self, opens):
@@ -224,6 +234,24 @@ def _from_doubles(net, domain, found, status, most=math.inf, in_order=True):
         volumes=np.concatenate([r.volumes for r in rows])[order],
         neighbours=_neighbours(patterns, order, rows),
     )
+
+
+class _Lateness:
+    """Whether describing what was found will come to its end at a deadline: measured on what came first."""
+
+    def __init__(self, net, domain, deadline):
+        self._net, self._domain, self._deadline, self._seconds_each = net, domain, deadline, 0.0
+        self.steps = None if deadline == math.inf else FINE
+
+    def would_be(self, found, n):
+        if self._deadline == math.inf or not n:
+            return False
+        if not self._seconds_each and n >= _FEW:
+            begin = time.monotonic()
+            _from_doubles(self._net, self._domain, found, "limit")
+            self._seconds_each = (time.monotonic() - begin) / n
+        # half as long again, since larger tables are slower row by row
+        return time.monotonic() + 1.5 * n * self._seconds_each >= self._deadline
 
 
 def _no_rows(d):

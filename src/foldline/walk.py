@@ -15,12 +15,13 @@ import numpy as np
 
 from . import cells
 from ._core import Cells
-from .exact_cells import ExactWalk
+from .exact_cells import MOST_DIMENSIONS_OF_CORNERS, ExactWalk
 from .executors import carried, loss_of, n_at_once
 
 __all__ = [
     "ENGINES",
     "FINE",
+    "MOST_DIMENSIONS_IN_TIME",
     "Part",
     "Prefix",
     "Rows",
@@ -32,6 +33,8 @@ __all__ = [
 
 ENGINES = ("sweep", "polygons", "vertices", "lp", "exact")
 _MOST_DIMENSIONS_OF_VERTICES = 6
+# Beyond, a step of a walk may take longer than a limit allows.
+MOST_DIMENSIONS_IN_TIME = 64
 # Rationals are slow to come back to where they were.
 _SLOW_SLICE = 1.0
 
@@ -108,6 +111,11 @@ def check_engine(engine, dimension):
             f"engine is {engine!r}, the domain has {dimension} dimensions; that engine wants "
             f"{' to '.join(str(d) for d in sorted({dimensions[0], dimensions[-1]}))}"
         )
+    if engine == "exact" and dimension > MOST_DIMENSIONS_OF_CORNERS:
+        raise ValueError(
+            f"engine is 'exact', the domain has {dimension} dimensions; that engine keeps all corners of a "
+            f"cell and wants at most {MOST_DIMENSIONS_OF_CORNERS} ('lp' takes any)"
+        )
     return engine
 
 
@@ -133,6 +141,16 @@ class Walk:
     def root(self):
         arithmetic = CORE_INTEGERS if self.engine == "exact" else DOUBLES
         return Prefix(bytes(-(-self.net.n_neurons // 8)), 0, arithmetic)
+
+    def is_beyond(self, prefix):
+        """Whether it wants integers in too many dimensions for them."""
+        return prefix.arithmetic != DOUBLES and self.domain.dimension > MOST_DIMENSIONS_OF_CORNERS
+
+    def left_over(self, opens, loss=""):
+        """The last part, of nothing: what is open, and why."""
+        if not loss and any(map(self.is_beyond, opens)):
+            loss = f"doubles do not decide all, and in {self.domain.dimension} dimensions integers cannot"
+        return _joined([], len(self.root.bits))._replace(opens=opens, loss=loss)
 
     @property
     def exact(self):
@@ -340,7 +358,8 @@ def _counterclockwise(vertices, facets):
 
 def parts(walk, workers=1, deadline=math.inf, most_cells=math.inf, opens=None, steps=None):
     """Yield the parts of a walk, one at least, until nothing is open, or `deadline` (of `time.monotonic`) has
-    come, or `most_cells` were found, or workers were lost; what is open then is in the last part's opens.
+    come, or `most_cells` were found, or workers were lost, or what is left is beyond all arithmetic; what is
+    open then is in the last part's opens.
 
     With one worker, parts and the cells in them come in the order of the patterns. A walk that was left goes
     on from its `opens`.
@@ -356,16 +375,22 @@ def _limit(most_cells):
 
 
 def _in_order(walk, deadline, most_cells, opens, steps):
-    opens = deque(opens)
+    opens, beyond = deque(opens), []
     while opens:
+        prefix = opens.popleft()
+        if walk.is_beyond(prefix):
+            beyond.append(prefix)
+            continue
         left = max(deadline - time.monotonic(), 0.0)
-        part = walk.run([opens.popleft()], left, _limit(most_cells), steps.usual)
+        part = walk.run([prefix], left, _limit(most_cells), steps.usual)
         most_cells -= part.n_cells
         opens.extendleft(reversed(part.opens))
         is_last = most_cells <= 0 or time.monotonic() >= deadline
-        yield part._replace(opens=list(opens) if is_last else [], left=part.opens)
+        yield part._replace(opens=[*beyond, *opens] if is_last else [], left=part.opens)
         if is_last:
             return
+    if beyond:
+        yield walk.left_over(beyond)
 
 
 def _spread(walk, workers, deadline, most_cells, opens, steps):
@@ -375,7 +400,8 @@ def _spread(walk, workers, deadline, most_cells, opens, steps):
     here = isinstance(pool, ThreadPoolExecutor)
     steps = steps or (HERE if here else ELSEWHERE)
     at_once = n_at_once(workers) * (1 if here else 2)
-    opens, running, is_first, loss = list(opens), {}, True, ""
+    running, is_first, loss = {}, True, ""
+    opens, beyond = _sorted_out(walk, opens)
     try:
         carrier = walk if here else carried(pool, walk)
         while opens or running:
@@ -393,7 +419,9 @@ def _spread(walk, workers, deadline, most_cells, opens, steps):
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 part = future.result()
                 del running[future]
-                opens += part.opens
+                to_do, rest = _sorted_out(walk, part.opens)
+                opens += to_do
+                beyond += rest
                 most_cells -= part.n_cells
                 yield part._replace(opens=[], left=part.opens)
     except BaseException as error:
@@ -409,5 +437,10 @@ def _spread(walk, workers, deadline, most_cells, opens, steps):
             future.cancel()
         if pool is not workers:
             pool.shutdown(wait=True)
-    if opens:
-        yield _joined([], len(walk.root.bits))._replace(opens=opens, loss=loss)
+    if opens or beyond:
+        yield walk.left_over(opens + beyond, loss)
+
+
+def _sorted_out(walk, opens):
+    """The prefixes that can be walked below, and those that cannot."""
+    return [p for p in opens if not walk.is_beyond(p)], [p for p in opens if walk.is_beyond(p)]
