@@ -17,6 +17,7 @@ __all__ = ["Knots", "breakpoints", "knots"]
 # neurons: some hundredths of a second, so that Ctrl-C is heard.
 _STEP_OPERATIONS = 100_000_000
 _PARTS_PER_WORKER = 4
+_SEGMENTS_THAT_TELL = 256
 
 
 class Knots:
@@ -260,9 +261,10 @@ class _Table:
                 array.resize(shape, refcheck=False)
 
     def grow(self):
-        """Make room for as many rows as it looks like; what is resized is written, so not for far more."""
+        """Make room for as many rows as it looks like, once enough were seen to tell."""
         room, expected = len(self.rows["t"]), self.n_rows / max(self.n_segments, 1) * len(self.counts)
-        self.resize(min(4 * room, int(max(1.05 * expected, 1.25 * room))))
+        most = math.inf if self.n_segments >= _SEGMENTS_THAT_TELL else 4 * room
+        self.resize(int(min(max(1.05 * expected, 1.25 * room), most)))
 
     def sweep(self, sweep, starts, stops, how, stop):
         """Add segments by a sweep, until `stop` has an item; returns whether the next one is undecided."""
