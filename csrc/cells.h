@@ -106,12 +106,12 @@ struct fl_walk {
     const uint8_t *prefix;     /* the walk stays below these bits */
     size_t n_prefix;
     const fl_cell_limits *limits;
-    double stop_at;            /* seconds */
+    double stop_at, end_at;    /* seconds: of the walk, and of whatever is under way */
     size_t n_nodes;
     fl_cell_rows *rows;        /* null: leaves are only counted */
     fl_cell_opens *opens;
     fl_cell_stats *stats;
-    int stopped;
+    int stopped, is_over;      /* after a step; and without the end of one, which is then undecided */
 };
 
 #endif

@@ -118,6 +118,15 @@ static void bound_coordinates(const fl_cells *cells, double *low, double *high)
     }
 }
 
+static int is_over(void *context)
+{
+    fl_walk *w = context;
+    const fl_cell_limits *limits = w->limits;
+    if (!w->is_over)
+        w->is_over = fl_seconds_now() > w->end_at || (limits->interrupted && limits->interrupted(limits->context));
+    return w->is_over;
+}
+
 static workshop *new_workshop(fl_walk *w)
 {
     const size_t d = w->cells->d, stride = (d + FL_CELL_LANES - 1) / FL_CELL_LANES * FL_CELL_LANES;
@@ -130,7 +139,7 @@ static workshop *new_workshop(fl_walk *w)
     if (!shop || !scales || !rates || !facets || !rows || !corner) return NULL;
     *shop = (workshop){.lp = {.kernels = w->cells->kernels, .d = d, .stride = stride, .low = rates + stride,
                               .high = rates + 2 * stride, .cuts = &w->cuts, .scales = scales, .row = rows,
-                              .rates = rates},
+                              .rates = rates, .is_over = is_over, .context = w},
                        .form = rows + d + 1, .middle = rates + 3 * stride,
                        .corner = fl_lp_corner_in(corner, d), .scales = scales,
                        .scales_left = scales + w->cuts.stride, .low = rates + 4 * stride,
@@ -395,7 +404,7 @@ static fl_status describe(fl_walk *w, const fl_cell *cell, fl_cell_facts *facts)
     memcpy(lp.scales, shop->scales, w->cuts.n * sizeof(double));
     mean_of(cell->found->points, cell->found->n_points, d, shop->middle);
     *facts = (fl_cell_facts){.facets = shop->facets, .volume = NAN};
-    for (size_t i = 0; i < w->cuts.n; i++) {
+    for (size_t i = 0; i < w->cuts.n && !w->is_over; i++) {
         for (size_t k = 0; k < d; k++) {
             const double low = shop->lp.low[k], high = shop->lp.high[k];
             const int is_bound = i < w->cells->half_spaces.n && w->cuts.rows[k * w->cuts.stride + i] != 0;
@@ -407,7 +416,7 @@ static fl_status describe(fl_walk *w, const fl_cell *cell, fl_cell_facts *facts)
         lp.scales[i] = shop->scales[i];
         shop->facets[facts->n_facets++] = (uint32_t)i;
     }
-    return FL_OK;
+    return w->is_over ? FL_UNDECIDED : FL_OK;
 }
 
 const fl_geometry fl_lp_geometry = {.name = "lp", .root = root, .sides = sides, .split = split,

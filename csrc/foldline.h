@@ -178,7 +178,10 @@ typedef struct {
 
 typedef struct {
     uint64_t most_cells;
-    double seconds;
+    double seconds;              /* when to stop between two steps, of which one at least is done */
+    double longest;              /* when to stop a long step too, with nothing to show for it */
+    int (*interrupted)(void *);  /* called with `context` during long steps; what is not 0 stops them. Or NULL */
+    void *context;
 } fl_cell_limits;
 
 /* Subtrees that were not walked: the cells whose patterns begin with these bits. */

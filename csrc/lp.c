@@ -7,7 +7,9 @@
 enum {
     MOST_PIVOTS = 100,         /* from a given corner, and MOST_PIVOTS_A_DIMENSION more */
     MOST_PIVOTS_A_DIMENSION = 10,
-    STALE = 200                /* pivots after which a corner's rounding errors call for a new start */
+    STALE = 200,               /* pivots after which a corner's rounding errors call for a new start */
+    LARGE = 64,                /* dimensions; from there on somebody may lose patience, */
+    PIVOTS_A_LOOK = 16         /* and is asked so often */
 };
 
 #define ROUNDOFF (DBL_EPSILON / 2)
@@ -95,6 +97,11 @@ static int is_tight(const fl_lp_corner *corner, size_t d, size_t cut)
     return 0;
 }
 
+static int is_over(const fl_lp *lp, size_t step)
+{
+    return lp->d >= LARGE && step % PIVOTS_A_LOOK == 0 && lp->is_over(lp->context);
+}
+
 static fl_lp_answer descend(const fl_lp *lp, const fl_lp_form *form, fl_lp_corner *corner, double *bound)
 {
     const size_t d = lp->d, stride = lp->stride;
@@ -102,6 +109,7 @@ static fl_lp_answer descend(const fl_lp *lp, const fl_lp_form *form, fl_lp_corne
     /* What an edge costs that the form does not change along: so of several the steepest is taken. */
     const double free_edge = DBL_EPSILON * form->size;
     for (size_t step = 0; step < MOST_PIVOTS + MOST_PIVOTS_A_DIMENSION * d; step++) {
+        if (is_over(lp, step)) return FL_LP_UNDECIDED;
         if (corner->point[d] <= -form->slack && (*bound = proved_bound(lp, form, corner)) <= 0)
             return FL_LP_NOT_ABOVE;
         size_t cut;

@@ -18,6 +18,8 @@ typedef struct {
     const fl_forms *cuts;
     double *scales;            /* [cuts->n]: half-spaces times these are alike in size; 0: disregarded */
     double *row, *rates;       /* [d + 1], [stride]: room to work in */
+    int (*is_over)(void *);    /* asked with `context` every now and then where d is large: to give up */
+    void *context;
 } fl_lp;
 
 /* A form in one piece, slack and size as in fl_forms. */

@@ -10,7 +10,8 @@
 
 enum {
     DEEPEST = 4096,            /* cuts on a path: the recursion fits any thread's stack */
-    NODES_A_CLOCK = 64         /* between two looks at the clock */
+    NODES_A_CLOCK = 64,        /* between two looks at the clock, */
+    SLOW_DIMENSIONS = 16       /* but from there on one node may take longer */
 };
 
 /* The neurons of a layer that cross a cell, in order. */
@@ -49,7 +50,7 @@ static fl_status leave_open(fl_walk *w, size_t n, int tie)
     }
     fl_keep_bits(bits, n, n_bytes);
     fl_stack_back_to(&w->stack, mark);
-    return fl_cell_opens_add(w->opens, bits, n, tie);
+    return fl_cell_opens_add(w->opens, bits, n, tie && !w->is_over);
 }
 
 static fl_status add_row(fl_walk *w, const fl_cell *cell, const double *point)
@@ -64,8 +65,9 @@ static fl_status add_row(fl_walk *w, const fl_cell *cell, const double *point)
 
 static fl_status found(fl_walk *w, const fl_cell *cell, const double *point)
 {
-    if (++w->stats->n_cells >= w->limits->most_cells) w->stopped = 1;
-    return w->rows ? add_row(w, cell, point) : FL_OK;
+    const fl_status status = w->rows ? add_row(w, cell, point) : FL_OK;
+    if (!status && ++w->stats->n_cells >= w->limits->most_cells) w->stopped = 1;
+    return status;
 }
 
 static fl_status leaf(fl_walk *w, const fl_cell *cell)
@@ -79,8 +81,8 @@ static fl_status leaf(fl_walk *w, const fl_cell *cell)
     int exists = 1;
     if (cells->certify && !cells->kernels->all_positive(cells->d, &w->cuts, point))
         status = fl_leaf_again(w, point, &exists);
+    if (status == FL_OK && exists) status = found(w, cell, point);
     if (status == FL_UNDECIDED) status = leave_open(w, cells->n_neurons, 1);
-    else if (status == FL_OK && exists) status = found(w, cell, point);
     fl_stack_back_to(&w->stack, mark);
     return status;
 }
@@ -262,10 +264,13 @@ static fl_status find_two_leaves(fl_walk *w, const fl_cell *cell, const fl_forms
     return status;
 }
 
+/* Not before a step beyond the prefix, or the next walk would be at the same place. */
 static int must_stop(fl_walk *w)
 {
-    if (!w->stopped && ++w->n_nodes % NODES_A_CLOCK == 0 && fl_seconds_now() > w->stop_at) w->stopped = 1;
-    return w->stopped;
+    const size_t n_nodes_a_clock = w->cells->d < SLOW_DIMENSIONS ? NODES_A_CLOCK : 1;
+    if (w->stopped || w->is_over) return 1;
+    if (++w->n_nodes % n_nodes_a_clock || w->n_nodes <= w->n_prefix + w->cells->n_hidden + 1) return 0;
+    return w->stopped = fl_seconds_now() > w->stop_at;
 }
 
 static fl_status visit_layer(fl_walk *w, size_t l, const fl_cell *cell);
@@ -456,11 +461,13 @@ fl_status fl_cells_walk(const fl_cells *cells, const char *engine, const uint8_t
         rows->n_bytes = cells->n_bytes;
     }
     w.stop_at = fl_seconds_now() + limits->seconds;
+    w.end_at = fl_seconds_now() + limits->longest;
     for (int i = 0; i < FL_CELL_LANES; i++) w.margins[i] = stats->smallest_margin;
     if (cells->n_hidden) first_forms(&w);
     const fl_cell *root;
     fl_status status = w.geometry->root(&w, &root);
     if (status == FL_OK) status = visit_layer(&w, 0, root);
+    else if (status == FL_UNDECIDED && w.is_over) status = leave_open(&w, 0, 0);
     for (int i = 0; i < FL_CELL_LANES; i++) stats->smallest_margin = fmin(stats->smallest_margin, w.margins[i]);
     fl_stack_free(&w.stack);
     free(memory);

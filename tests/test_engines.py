@@ -3,7 +3,11 @@
 import concurrent.futures
 import itertools
 import math
+import os
+import signal
+import threading
 import time
+import warnings
 
 import networks
 import numpy as np
@@ -186,6 +190,33 @@ def test_what_doubles_do_not_decide_in_many_dimensions_is_a_limit_with_the_reaso
     assert [part.status for part in fl.iter_regions(net, domain, workers=workers)] == ["limit"]
     with pytest.raises(ValueError, match="24 dimensions; that engine keeps all corners"):
         fl.count_regions(net, domain, engine="exact")
+
+
+def test_in_very_many_dimensions_a_time_limit_and_an_interrupt_end_a_step_too():
+    net = network(*networks.random_network(5, (784, 8, 4, 1), slopes=0))
+    domain = fl.Box(-1, 1, n_in=784)
+    for find in (fl.count_regions, fl.regions):
+        begin = time.monotonic()
+        assert find(net, domain, time_limit=0.5).status == "limit"
+        assert time.monotonic() - begin < 1.0
+    begin = time.monotonic()
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        fl.count_regions(net, domain)
+    assert time.monotonic() - begin < 1.3
+
+
+@pytest.mark.parametrize("size", [1e-300, 1.0, 1e200])
+def test_half_spaces_and_folds_have_length_1_whatever_the_size_of_the_weights(size):
+    weights = np.array([[1.0, 2.0], [-1.0, 1.0], [2.0, -1.0]])
+    net = fl.Network([(weights * size, None), (np.ones((1, 3)), None)])
+    with warnings.catch_warnings(action="error"):
+        found, folds = fl.regions(net, fl.Box(-1, 1, n_in=2)), fl.folds(net, fl.Box(-1, 1, n_in=2))
+        spaces = found.half_spaces
+    np.testing.assert_allclose(np.hypot(*spaces.G.T), 1, rtol=1e-15)
+    np.testing.assert_allclose(np.hypot(*folds.normals.T), 1, rtol=1e-15)
+    assert len(found) == 6 and len(folds) == 6
+    np.testing.assert_allclose(sorted(folds.jumps[:, 0] / size), np.sqrt([2, 2, 5, 5, 5, 5]), rtol=1e-14)
 
 
 def test_regions_are_described_within_a_time_limit():

@@ -141,7 +141,9 @@ cdef extern from "foldline.h" nogil:
 
     ctypedef struct fl_cell_limits:
         uint64_t most_cells
-        double seconds
+        double seconds, longest
+        int (*interrupted)(void *) noexcept nogil
+        void *context
 
     ctypedef struct fl_cell_opens:
         size_t n
@@ -628,7 +630,8 @@ cdef class Cells:
     def __dealloc__(self):
         fl_cells_free(self.cells)
 
-    def walk(self, str engine, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, str want):
+    def walk(self, str engine, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, double longest,
+             str want):
         """Walk below a prefix. Returns the number of cells and decisions, the smallest margin, the opens
         (bits, lengths, ties) and, where wanted, the rows (patterns, points, volumes, vertex ends, vertices,
         facet ends, facets): arrays' bytes."""
@@ -641,7 +644,9 @@ cdef class Cells:
         cdef bytes name = engine.encode()
         cdef const char *c_name = name
         cdef const uint8_t *bits = prefix
-        limits.most_cells, limits.seconds = most_cells, seconds
+        stop = []
+        limits.most_cells, limits.seconds, limits.longest = most_cells, seconds, longest
+        limits.interrupted, limits.context = interrupted, <void *>stop
         memset(&opens, 0, sizeof(opens))
         memset(&rows, 0, sizeof(rows))
         memset(&stats, 0, sizeof(stats))
@@ -653,6 +658,8 @@ cdef class Cells:
                 status = fl_cells_walk(self.cells, c_name, bits, n_prefix, &limits, &rows if want_rows else NULL,
                                        &opens, &stats)
             check(status)
+            if stop:
+                raise stop[0]
             found = None if not want_rows else (
                 copied(rows.patterns, rows.n, opens.n_bytes),
                 copied(rows.points, rows.n * self.d, sizeof(double)),
@@ -725,6 +732,7 @@ cdef class ExactCells:
         cdef fl_status status
         cdef bint want_patterns = want != "count"
         cdef const uint8_t *bits = prefix
+        memset(&limits, 0, sizeof(limits))
         limits.most_cells, limits.seconds = most_cells, seconds
         memset(&opens, 0, sizeof(opens))
         memset(&rows, 0, sizeof(rows))

@@ -150,6 +150,7 @@ def _values(function, points):
 
 
 def _r_squared(points, values):
+    values = values / (abs(values).max() or 1.0)  # so that no square is too large, or 0
     design = np.column_stack([points - points.mean(axis=0), np.ones(len(points))])
     fitted = design @ np.linalg.lstsq(design, values, rcond=None)[0]
     total = ((values - values.mean(axis=0)) ** 2).sum()

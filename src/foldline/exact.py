@@ -137,10 +137,8 @@ def input_of(domain, u):
         return u
     matrix, origin = placement
     if isinstance(matrix, tuple):
-        columns = [[Fraction(a) - Fraction(b) for a, b in zip(*(end.tolist() for end in matrix))]]
+        (t,), ends = u, (end.tolist() for end in matrix)
+        moved = ((Fraction(a) - Fraction(b)) * t for a, b in zip(*ends))
     else:
-        columns = [[Fraction(m) for m in column] for column in matrix.T.tolist()]
-    return [
-        Fraction(p) + sum(column[k] * value for column, value in zip(columns, u))
-        for k, p in enumerate(origin.tolist())
-    ]
+        moved = (sum(Fraction(m) * value for m, value in zip(row, u) if m) for row in matrix.tolist())
+    return [Fraction(p) + x for p, x in zip(origin.tolist(), moved)]

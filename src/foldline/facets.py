@@ -12,7 +12,7 @@ import numpy as np
 from . import cells
 from .evaluation import unpack_patterns
 
-__all__ = ["HalfSpaces", "domain_faces", "exact_facets", "half_spaces"]
+__all__ = ["HalfSpaces", "domain_faces", "exact_facets", "half_spaces", "of_length_1"]
 
 _UNIT = 2.0**-53
 _BLOCK_BYTES = 2**26
@@ -58,7 +58,7 @@ def half_spaces(regions):
             facets, values = exact_facets(chain, domain, bits[region])
         for members in facets:
             row = values[members[0]]
-            rows.append(row / np.linalg.norm(row[:-1]))
+            rows.append(of_length_1(row))
             neurons.append(_frozen(members[members < net.n_neurons]))
             on_boundary.append(bool(members[-1] >= net.n_neurons))
         starts.append(len(rows))
@@ -70,6 +70,12 @@ def half_spaces(regions):
         tuple(neurons),
         _frozen(np.array(on_boundary, bool)),
     )
+
+
+def of_length_1(form):
+    """A form whose gradient has length 1, however large or small it was."""
+    form = np.ldexp(form, -np.frexp(np.abs(form[:-1]).max())[1])
+    return form / np.linalg.norm(form[:-1])
 
 
 def _facets(forms, errors, corners, d):

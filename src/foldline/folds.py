@@ -10,6 +10,7 @@ from . import cells
 from .evaluation import unpack_patterns
 from .exact_cells import ExactWalk
 from .exact_forms import map_on
+from .facets import of_length_1
 from .maps import map_errors
 from .regions import regions
 
@@ -118,9 +119,9 @@ def folds(net, domain, *, max_regions=None, time_limit=None, workers=1):
             break
         i, j = found.neighbours[pair].tolist()
         jump = jumps[pair]
-        steepest = int(np.argmax((jump[:, :d] ** 2).sum(axis=1)))
-        normal = jump[steepest, :d] / np.linalg.norm(jump[steepest, :d])
-        offset = jump[steepest, d] / np.linalg.norm(jump[steepest, :d])
+        steepest = int(np.argmax(((jump[:, :d] / abs(jump[:, :d]).max()) ** 2).sum(axis=1)))
+        *normal, offset = of_length_1(jump[steepest])
+        normal = np.array(normal)
         if normal @ found.interior_points[j] + offset < normal @ found.interior_points[i] + offset:
             normal = -normal
         normals[at], sizes[at] = normal, jump[:, :d] @ normal
@@ -135,6 +136,8 @@ def folds(net, domain, *, max_regions=None, time_limit=None, workers=1):
 def _corners(corners, jump, errors, d):
     """Those of a region's corners at which the jump is 0 up to rounding; None where they make no facet."""
     homogeneous = np.concatenate([corners, np.ones((len(corners), 1))], axis=1).T
+    exponent = -np.frexp(abs(jump).max())[1]
+    jump, errors = np.ldexp(jump, exponent), np.ldexp(errors, exponent)
     off = (2 * errors + _CORNER_ROUNDINGS * _UNIT * abs(jump)) @ abs(homogeneous)
     on = (abs(jump @ homogeneous) <= off).all(axis=0)
     return corners[on].copy() if d <= on.sum() < len(corners) else None

@@ -159,7 +159,9 @@ def largest_deviation(chain, place, claim, patterns, tol, deadline=inf):
             raise TimeoutError
         body, rows, index, first, forms, scale = stack.pop()
         if index == len(chain.layers) - 1:
-            deviation = body.largest(forms * claim_scale - claim * scale) / (scale * claim_scale)
+            deviation = body.largest(forms * claim_scale - claim * scale)
+            if deviation < inf:
+                deviation /= scale * claim_scale
             if deviation > tol:
                 raise Refused(f"a map is {_about(deviation)} from the claim; allowed is {_about(tol)}")
             found = max(found, deviation)

@@ -171,8 +171,9 @@ class Walk:
                 opens += prefixes[i:]
                 break
             run = (self._run_doubles, self._run_core_integers, self._run_integers)[prefix.arithmetic]
-            longest = _SLOW_SLICE if prefix.arithmetic == INTEGERS else patience
-            part = run(prefix, max(min(longest, seconds) - gone, 0.0), most_cells - n)
+            usual = _SLOW_SLICE if prefix.arithmetic == INTEGERS else patience
+            times = max(min(usual, seconds) - gone, 0.0), max(seconds - gone, 0.0)
+            part = run(prefix, times, most_cells - n)
             n += part.n_cells
             found.append(part)
             opens += part.opens
@@ -180,12 +181,13 @@ class Walk:
         part = found[0] if is_all else _joined(found, -(-self.net.n_neurons // 8))
         return part._replace(opens=opens, taken=prefixes)
 
-    def _run_doubles(self, prefix, seconds, most_cells):
+    def _run_doubles(self, prefix, times, most_cells):
+        """Of the times, in seconds, a step may go over the first, which ends a slice, not over the second."""
         try:
             if self._cells is None:
                 self._cells = _prepared(self.net, self.domain, self.certify)
             n, n_decisions, margin, opens, rows = self._cells.walk(
-                self.engine, prefix.bits, prefix.length, most_cells, seconds, self.want
+                self.engine, prefix.bits, prefix.length, most_cells, *times, self.want
             )
         except ArithmeticError:  # numbers too large for doubles, or a domain that the engine cannot keep
             return Part(0, 0, 1, math.inf, [prefix._replace(arithmetic=CORE_INTEGERS)], None, [])
@@ -214,15 +216,15 @@ class Walk:
         )
         return patterns, [rows]
 
-    def _run_core_integers(self, prefix, seconds, most_cells):
-        step = self.exact.step(prefix.bits, prefix.length, most_cells, seconds, self.want)
+    def _run_core_integers(self, prefix, times, most_cells):
+        step = self.exact.step(prefix.bits, prefix.length, most_cells, times[0], self.want)
         # Ties lie among the cells found, opens behind them.
         opens = [Prefix(*tie, INTEGERS) for tie in step.ties]
         opens += [Prefix(*rest, CORE_INTEGERS) for rest in step.opens]
         return Part(step.n_cells, 0, 0, math.inf, opens, step.patterns, step.rows)
 
-    def _run_integers(self, prefix, seconds, most_cells):
-        stop_at = time.monotonic() + seconds
+    def _run_integers(self, prefix, times, most_cells):
+        stop_at = time.monotonic() + times[0]
         found, opens = [], []
         for row in self.exact.rows_in_python([bits_of(prefix)]):
             found.append(row)
