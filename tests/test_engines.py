@@ -176,20 +176,45 @@ def test_above_six_dimensions_regions_have_points_but_no_vertices():
     assert np.isnan(found.volumes).all() and all(len(v) == 0 for v in found.vertices)
 
 
+def with_ties(n_in):
+    """Networks with a duplicate neuron, whose sign is a tie on every cell, and without."""
+    rng = np.random.default_rng(n_in)
+    first, second, b, c = (
+        np.round(rng.standard_normal(shape) * 1024) / 1024 for shape in ((4, n_in), (3, 4), 4, 3)
+    )
+    twice, last = [0, 1, 0, 2, 3], (np.ones((1, 3)), None)
+    tied = fl.Network([(first[twice], b[twice]), (second[:, [0, 1, 1, 2, 3]], c), last])
+    merged = second.copy()
+    merged[:, 0] += second[:, 1]
+    return tied, fl.Network([(first, b), (merged, c), last])
+
+
 @pytest.mark.parametrize("workers", [1, 2])
-def test_what_doubles_do_not_decide_in_many_dimensions_is_a_limit_with_the_reason(workers):
-    weights = np.random.default_rng(0).integers(-1, 2, (4, 24)).astype(float)
-    weights[1] = weights[0]  # a duplicate: its sign is a tie on every cell
-    net, domain = fl.Network([(weights, None), (np.ones((1, 4)), None)]), fl.Box(-1, 1, n_in=24)
-    for kind in ("activation", "linear", "affine"):
-        found = fl.count_regions(net, domain, kind=kind, workers=workers)
-        assert (found.status, found.certified) == ("limit", "lower_bound")
-        assert found.count <= 8
-        assert found.stats["loss"] == "doubles do not decide all, and in 24 dimensions integers cannot"
+@pytest.mark.parametrize("n_in", [13, 24])
+def test_in_many_dimensions_ties_are_decided_in_integers(n_in, workers):
+    tied, free = with_ties(n_in)
+    domain = fl.Box(-1, 1, n_in=n_in)
+    wanted = fl.count_regions(free, domain)
+    assert wanted.stats["by_rationals"] == 0
+    found = fl.count_regions(tied, domain, workers=workers)
+    assert (found.count, found.status, found.certified) == (wanted.count, "complete", "exact")
+    assert found.stats["by_rationals"] > 0
+    assert fl.count_regions(tied, domain, kind="affine", workers=workers).count > 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_cannot_be_decided_in_many_dimensions_is_a_limit_with_the_reason(workers):
+    net, domain = with_ties(24)[0], fl.Box(-1, 1, n_in=24)
     assert fl.regions(net, domain, workers=workers).status == "limit"
     assert [part.status for part in fl.iter_regions(net, domain, workers=workers)] == ["limit"]
+    connected = fl.count_regions(net, domain, kind="linear")
+    assert connected.status == "limit" and "one map hang together" in connected.stats["loss"]
     with pytest.raises(ValueError, match="24 dimensions; that engine keeps all corners"):
         fl.count_regions(net, domain, engine="exact")
+    net, domain = with_ties(70)[0], fl.Box(-1, 1, n_in=70)
+    found = fl.count_regions(net, domain, workers=workers)
+    assert (found.status, found.certified) == ("limit", "lower_bound")
+    assert found.stats["loss"] == "doubles do not decide all, and in 70 dimensions integers cannot"
 
 
 def test_in_very_many_dimensions_a_time_limit_and_an_interrupt_end_a_step_too():

@@ -144,7 +144,8 @@ def count_regions(
     deadline = math.inf if time_limit is None else start + time_limit
     charts = domain._charts() if engine != "exact" else [domain]
     want_patterns = kind != "activation" or len(charts) > 1
-    walks = [Walk(net, chart, engine, certify, "patterns" if want_patterns else "count") for chart in charts]
+    want = "patterns" if want_patterns else "count"
+    walks = [Walk(net, chart, engine, certify, want, by_half_spaces=True) for chart in charts]
     with reporter(progress, "regions") as report:
         share = Share(walks) if progress else None
         tally = _Tally(net, want_patterns, math.inf if max_regions is None else max_regions, report, share)

@@ -8,7 +8,7 @@ in any order. So one worker, many threads and other machines take the same way.
 import math
 import time
 from collections import deque
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from . import cells
 from ._core import Cells
 from .exact_cells import MOST_DIMENSIONS_OF_CORNERS, ExactWalk
+from .exact_lp import patterns_below
 from .executors import carried, loss_of, n_at_once
 
 __all__ = [
@@ -128,14 +129,17 @@ class Walk:
         Prove what is found.
     want : {"count", "patterns", "rows"}
         What parts bring beside the number of cells.
+    by_half_spaces : bool
+        In dimensions that are too many for corners, keep cells in integers by half-spaces, if they can be.
     """
 
-    def __init__(self, net, domain, engine, certify=True, want="count"):
+    def __init__(self, net, domain, engine, certify=True, want="count", by_half_spaces=False):
         self.net, self.domain, self.engine, self.certify, self.want = net, domain, engine, certify, want
+        self.by_half_spaces = by_half_spaces
         self._cells = self._exact = None
 
     def __reduce__(self):
-        return _walk, (self.net, self.domain, self.engine, self.certify, self.want)
+        return _walk, (self.net, self.domain, self.engine, self.certify, self.want, self.by_half_spaces)
 
     @property
     def root(self):
@@ -144,7 +148,16 @@ class Walk:
 
     def is_beyond(self, prefix):
         """Whether it wants integers in too many dimensions for them."""
-        return prefix.arithmetic != DOUBLES and self.domain.dimension > MOST_DIMENSIONS_OF_CORNERS
+        return prefix.arithmetic != DOUBLES and not self._has_corners and not self._can_do_without
+
+    @property
+    def _has_corners(self):
+        return self.domain.dimension <= MOST_DIMENSIONS_OF_CORNERS
+
+    @property
+    def _can_do_without(self):
+        is_possible = self.want != "rows" and self.domain._bounds() is not None
+        return self.by_half_spaces and is_possible and self.domain.dimension <= MOST_DIMENSIONS_IN_TIME
 
     def left_over(self, opens, loss=""):
         """The last part, of nothing: what is open, and why."""
@@ -155,8 +168,12 @@ class Walk:
     @property
     def exact(self):
         if self._exact is None:
-            self._exact = ExactWalk(cells.ExactChain(self.net, self.domain))
+            self._exact = ExactWalk(self._chain)
         return self._exact
+
+    @cached_property
+    def _chain(self):
+        return cells.ExactChain(self.net, self.domain)
 
     def run(self, prefixes, seconds, most_cells, patience=HERE.usual):
         """Walk below each prefix in turn, for a slice of time but never longer than `seconds`, or until
@@ -170,8 +187,11 @@ class Walk:
             if n >= most_cells or i and gone >= min(patience, seconds):
                 opens += prefixes[i:]
                 break
-            run = (self._run_doubles, self._run_core_integers, self._run_integers)[prefix.arithmetic]
-            usual = _SLOW_SLICE if prefix.arithmetic == INTEGERS else patience
+            arithmetic = prefix.arithmetic
+            if arithmetic == CORE_INTEGERS and not self._has_corners:
+                arithmetic = INTEGERS
+            run = (self._run_doubles, self._run_core_integers, self._run_integers)[arithmetic]
+            usual = _SLOW_SLICE if arithmetic == INTEGERS else patience
             times = max(min(usual, seconds) - gone, 0.0), max(seconds - gone, 0.0)
             part = run(prefix, times, most_cells - n)
             n += part.n_cells
@@ -226,15 +246,23 @@ class Walk:
     def _run_integers(self, prefix, times, most_cells):
         stop_at = time.monotonic() + times[0]
         found, opens = [], []
-        for row in self.exact.rows_in_python([bits_of(prefix)]):
-            found.append(row)
+        for bits, row in self._in_python(bits_of(prefix)):
+            found.append((bits, row))
             if len(found) >= most_cells or time.monotonic() > stop_at:
-                following = _after(row.bits, prefix.length)
+                following = _after(bits, prefix.length)
                 opens = [Prefix(*_packed(bits, len(prefix.bits)), INTEGERS) for bits in following]
                 break
-        bits = np.array([row.bits for row in found], bool).reshape(len(found), self.net.n_neurons)
+        bits = np.array([bits for bits, _ in found], bool).reshape(len(found), self.net.n_neurons)
         patterns = np.packbits(bits, axis=1, bitorder="little")
-        return Part(len(found), 0, 0, math.inf, opens, patterns, found if self.want == "rows" else [])
+        rows = [row for _, row in found] if self.want == "rows" else []
+        return Part(len(found), 0, 0, math.inf, opens, patterns, rows)
+
+    def _in_python(self, prefix):
+        """Yield (bits, `exact_cells.Row` or None) of the cells below a prefix."""
+        if self._has_corners:
+            yield from ((row.bits, row) for row in self.exact.rows_in_python([prefix]))
+        else:
+            yield from ((bits, None) for bits in patterns_below(self._chain, self.domain, prefix))
 
 
 @lru_cache(maxsize=8)
