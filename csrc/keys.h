@@ -36,7 +36,8 @@ static inline uint64_t fl_read_bytes(const uint8_t *p, size_t n)
     return word;
 }
 
-/* Up to 16 bytes are their own key. Longer rows are hashed twice, with different constants. */
+/* Up to 16 bytes are their own key. Longer rows are hashed twice, with different constants; their last word
+   begins where eight bytes are left, and repeats some of the one before. */
 static inline fl_key fl_key_of(const uint8_t *row, size_t n_bytes)
 {
     if (n_bytes <= 8) return (fl_key){fl_read_bytes(row, n_bytes), 0};

@@ -87,7 +87,7 @@ def count_regions(
         or different maps, connected or not. For slices, maps on the slice.
     engine : {"auto", "sweep", "polygons", "vertices", "lp", "exact"}
         How cells are kept: intervals (1 dimension), polygons (2), vertices (3 to 6), half-spaces (any);
-        or everything in exact arithmetic. All give the same count.
+        or everything in exact arithmetic, up to 12 dimensions. All give the same count.
     certify : bool
         Prove the count. Without, signs are taken as rounding left them.
     max_regions : int, optional
@@ -120,7 +120,8 @@ def count_regions(
     -----
     Depth first over the neurons. Signs on a cell are decided in doubles where a bound of their rounding
     proves them, else in exact rational arithmetic, so degenerate networks are ordinary. The bound is
-    N. J. Higham's, Accuracy and Stability of Numerical Algorithms, 2nd edition, section 3.1.
+    N. J. Higham's, Accuracy and Stability of Numerical Algorithms, 2nd edition, section 3.1. In more than 64
+    dimensions, and in polytopes of more than 12, what doubles do not decide stays open: that is a limit.
 
     Examples
     --------

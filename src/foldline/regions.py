@@ -40,7 +40,8 @@ def regions(
         took doubles only, the other columns are computed in doubles as well, so that their last digits may
         differ from one way of cutting the work to another; where exact arithmetic was needed, all of them
         are exact and rounded once. In more than six dimensions, the engine for which
-        keeps no vertices, there are none, and volumes are NaN; ``engine="exact"`` has both.
+        keeps no vertices, there are none, and volumes are NaN; ``engine="exact"`` has both. In more than 12
+        dimensions those whose signs doubles do not decide are left out, and `Regions.status` is "limit".
 
     Raises
     ------
