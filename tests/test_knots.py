@@ -341,6 +341,7 @@ def test_a_network_from_knots_is_numpy_interp_and_gives_its_knots_back():
         (lambda net: fl.Network.from_knots([0, 0], [1, 2]), "increasing"),
         (lambda net: fl.Network.from_knots([0, 1], [1, 2, 3]), "shape"),
         (lambda net: fl.Network.from_knots([0, 1], [1, np.inf]), "finite"),
+        (lambda net: fl.Network.from_knots([-1e308, 1e308], [-1e308, 1e308]), "more than floats hold"),
     ],
 )
 def test_bad_ends_are_refused(call, message):

@@ -217,5 +217,8 @@ def test_bad_arguments_are_refused():
         fl.count_regions(net, box, kind="cells")
     with pytest.raises(ValueError, match="max_regions is 0"):
         fl.count_regions(net, box, max_regions=0)
+    with pytest.raises(ValueError, match="max_regions is 1.5; wanted a whole number"):
+        fl.count_regions(net, box, max_regions=1.5)
+    assert fl.count_regions(net, box, max_regions=1e6).status == "complete"
     with pytest.raises(ValueError, match="time_limit is -1"):
         fl.count_regions(net, box, time_limit=-1)

@@ -213,6 +213,8 @@ def check_question(net, domain, **limits):
             raise TypeError(f"{name} is {limit!r}; wanted a number")
         if not limit > 0:
             raise ValueError(f"{name} is {limit!r}; wanted more than 0")
+        if name == "max_regions" and limit != math.inf and limit % 1:
+            raise ValueError(f"{name} is {limit!r}; wanted a whole number")
 
 
 class _Tally:

@@ -123,9 +123,13 @@ class Network:
         if not (np.diff(x) > 0).all():
             i = int(np.flatnonzero(~(np.diff(x) > 0))[0])
             raise ValueError(f"x[{i}] is {x[i]}, x[{i + 1}] is {x[i + 1]}; wanted increasing values")
-        slopes = np.diff(columns, axis=0) / np.diff(x)[:, None]
         flat = np.zeros((1, columns.shape[1]))
-        changes = np.diff(np.concatenate([flat, slopes, flat]), axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            slopes = np.diff(columns, axis=0) / np.diff(x)[:, None]
+            changes = np.diff(np.concatenate([flat, slopes, flat]), axis=0)
+        if not np.isfinite(changes).all():
+            i = int(np.flatnonzero(~np.isfinite(changes).all(axis=1))[0])
+            raise ValueError(f"the slope at x[{i}], {x[i]}, changes by more than floats hold; wanted less")
         return cls([(np.ones((len(x), 1)), -x), (changes.T, columns[0])])
 
     @property

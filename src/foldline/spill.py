@@ -1,7 +1,9 @@
 """Counted patterns on disk, for multisets larger than memory."""
 
 import os
+import shutil
 import tempfile
+import weakref
 
 import numpy as np
 
@@ -22,10 +24,11 @@ class Spill:
     def __init__(self, directory=None):
         self._parent = directory
         try:
-            self._directory = tempfile.TemporaryDirectory(prefix="foldline-", dir=directory)
+            self._directory = tempfile.mkdtemp(prefix="foldline-", dir=directory)
         except OSError as error:
             message = f"{error.strerror}; wanted to spill patterns"
             raise OSError(error.errno, message, error.filename) from None
+        weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
         self._sizes = [0] * N_PARTS
 
     def add(self, keys, counts, parts):
@@ -61,7 +64,7 @@ class Spill:
                 yield np.ascontiguousarray(rows["key"]), np.ascontiguousarray(rows["count"])
 
     def _path(self, part):
-        return os.path.join(self._directory.name, f"{part:03d}")
+        return os.path.join(self._directory, f"{part:03d}")
 
 
 def _write(file, data):
