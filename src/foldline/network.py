@@ -120,8 +120,8 @@ class Network:
             )
         if not (np.isfinite(x).all() and np.isfinite(columns).all()):
             raise ValueError("x or y has NaN or infinity; wanted finite values")
-        if not (np.diff(x) > 0).all():
-            i = int(np.flatnonzero(~(np.diff(x) > 0))[0])
+        if not (x[:-1] < x[1:]).all():
+            i = int(np.flatnonzero(~(x[:-1] < x[1:]))[0])
             raise ValueError(f"x[{i}] is {x[i]}, x[{i + 1}] is {x[i + 1]}; wanted increasing values")
         flat = np.zeros((1, columns.shape[1]))
         with np.errstate(over="ignore", invalid="ignore"):
