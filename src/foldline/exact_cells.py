@@ -152,7 +152,7 @@ def _rows(chain, patterns, forms, vertex_ends, vertices, facet_ends, member_ends
 
 def _core_cells(chain):
     """The chain in the core, or None where its numbers are too large."""
-    if chain.dimension > min(_core.EXACT_MOST_INPUTS, MOST_DIMENSIONS_OF_CORNERS):
+    if chain.dimension > _core.EXACT_MOST_INPUTS:
         return None
     root = chain.root
     weights, biases, slopes, ones = zip(*chain.layers)
