@@ -223,14 +223,14 @@ def test_in_very_many_dimensions_a_time_limit_and_an_interrupt_end_a_step_too():
     for find in (fl.count_regions, fl.regions):
         begin = time.monotonic()
         assert find(net, domain, time_limit=0.5).status == "limit"
-        assert time.monotonic() - begin < 1.0
+        assert time.monotonic() - begin < 3  # on a busy machine; a step takes 30
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     try:
         begin = time.monotonic()
         threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
         with pytest.raises(KeyboardInterrupt):
             fl.count_regions(net, domain, time_limit=20)
-        assert time.monotonic() - begin < 1.3
+        assert time.monotonic() - begin < 3
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -253,7 +253,7 @@ def test_regions_are_described_within_a_time_limit():
     for find in (fl.regions, fl.folds):
         begin = time.monotonic()
         found = find(net, box(net), time_limit=1.0)
-        assert time.monotonic() - begin < 1.5
+        assert time.monotonic() - begin < 3
         assert found.status == "limit" and len(found)
 
 

@@ -175,7 +175,7 @@ def test_in_very_many_dimensions_memory_is_small_and_a_time_limit_kept():
     net = network(*networks.random_network(5, (784, 20, 8, 1), slopes=0))
     begin = time.monotonic()
     found = fl.explain(net, fl.Box(0, 1, n_in=784), most=2, time_limit=1.0)
-    assert time.monotonic() - begin < 1.5
+    assert time.monotonic() - begin < 3
     assert found.n_pieces is None and 1 <= len(found.pieces) <= 2
     tracemalloc.start()
     fl.explain(net, fl.Box(0, 1, n_in=784), most=1, time_limit=1.0)
