@@ -73,6 +73,7 @@ typedef struct {
     const real *t;             /* [n_vertices + 1]: where each piece begins */
     const real *steps;         /* [n_vertices + 1]: the lengths of the pieces */
     const real *spreads;       /* [n_vertices + 1]: how far the vertex where each ends may be from its place */
+    real common_spread;        /* spreads up to this are taken to be as large as this, at no cost */
     real gamma, walk_gamma;    /* for a sum of the layer, and for a walk along the line */
     real *rows;                /* [2 + n_vertices][stride]: sums without the bias; on return, activations */
     real *sizes, *errors;      /* [stride]: the bound's two sums */
@@ -105,7 +106,11 @@ typedef struct {
                   const real *restrict points, real *restrict found);
 } FL(fl_form_kernels);
 
-#define FL_PUSH_ROWS 3         /* the most that `push` takes at a time */
+#define FL_RANKED 128          /* the most that `rank` takes */
+
+/* The most that `push` takes at a time; rows of FL_LINE_UNITS are too few sums to wait for. */
+#define FL_PUSH_ROWS 3
+#define FL_PUSH_NARROW_ROWS 8
 
 typedef struct {
     /* Lists the units of a layer that are not 0 in some of the rows; the list has FL_LIST_SLACK behind its end. */
@@ -124,6 +129,9 @@ typedef struct {
     int (*walk)(const FL(fl_line_layer) *, FL(fl_line) *);
     /* Places the crossings. Returns 0 where a slope is not sure not to be 0. */
     int (*place)(FL(fl_line) *);
+    /* Lists n indices of keys, from `first` on, in sorted[first ..] by rising keys. May read a vector beyond. Of
+       equal keys some may be listed for others. */
+    void (*rank)(size_t first, size_t n, const real *restrict keys, uint32_t *restrict sorted);
     /* totals[i] = totals[i - 1] + rows[order[i]], of the first `n` columns; large[i] tells whether a size in
        rows[order[i]] is above limits[order[i]]. */
     void (*accumulate)(size_t n_rows, const uint32_t *order, const real *restrict rows, size_t stride,

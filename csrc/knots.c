@@ -17,12 +17,15 @@
        E = |W| e + gamma D
 
    of z*, with gamma for the roundings of one sum (Higham, Accuracy and Stability of Numerical Algorithms, 2nd
-   edition, lemma 3.1). What `walk` computes of that function, values and slopes on K vertices, is within
-   R = gamma T of it, with gamma for 4 K + 16 roundings and T the sum of the coefficients' sizes so far; T <= D.
+   edition, lemma 3.1) of so many terms as were listed at most. `walk` adds up values and slopes on K vertices.
+   With M the largest |slope| that it computes, a slope is off by K u M at most, and a value by what these, the
+   steps and its own roundings add up to, as the line has length 1: both are within R = gamma (|z| + 2 M), with
+   gamma for 4 K + 16 roundings, whichever value z is taken, since no two differ by more than M.
    For underflow, 2^52 times the smallest number is added to E. Of a vertex is known that the true one lies within
    its spread delta of t_k. By induction over the layers:
 
-   - All signs at t_k are sure where |z| > E + gamma D + delta D: they hold for all t within delta.
+   - All signs at t_k are sure where |z| > E + R + 2 delta m, m the larger slope at its sides, or M: they hold for
+     all t within delta.
    - Between two neighbours' spreads z* is affine. Where its signs at both ends are the same, it does not
      cross; where they differ, it crosses once, within (E + R) / (|slope| - R) of where the computed piece
      does. That is the spread of a new vertex.
@@ -64,6 +67,7 @@ struct FL(fl_sweep) {
     real *bounds[2];           /* [2][widest], S and e of activations, and the like of sums */
     real *path[2];             /* [widest] */
     real *total;               /* [widest] */
+    size_t longest;            /* the units listed for one sum of the layer, at most */
     size_t work;               /* multiply-adds since the caller was last asked whether to go on */
     void *memory;
 
@@ -72,7 +76,7 @@ struct FL(fl_sweep) {
     real *jumps;               /* by how much the slope of what the neuron passes on changes */
     real *limits;              /* a change of an output's slope above this is sure */
     uint32_t *columns;         /* units, of the crossings of the layer below */
-    uint32_t *begins, *filled; /* by piece: its place in the new order, and how much of it is filled */
+    uint32_t *sorted[2];       /* crossings, along the line */
     uint32_t *order[2];        /* along the line: rows, now and next */
     real *t[2], *spreads[2];   /* along the line: where pieces begin, and how sure it is where they end */
     real *steps;               /* along the line: lengths of pieces */
@@ -82,6 +86,12 @@ struct FL(fl_sweep) {
     FL(fl_crossings) crossings;
     void *scratch;
 };
+
+/* So many vertices are copied together. */
+#define COPIED 8
+
+/* Few spreads are larger. */
+#define COMMON_SPREAD ((real)0x1p22 * REAL_UNIT_ROUNDOFF)
 
 typedef enum { SURE, UNSURE, NO_ROOM, INTERRUPTED } outcome;
 
@@ -177,16 +187,17 @@ static fl_status make_room(struct FL(fl_sweep) *sweep, size_t room)
     fl_arena arena = {NULL, 0};
     FL(fl_crossings) *c = &sweep->crossings;
     free(sweep->scratch);
+    const size_t n = 2 + room + COPIED;
     for (int pass = 0; pass < 2; pass++) {
-        sweep->vertices = fl_take(&arena, 2 + room, sizeof(vertex));
-        uint32_t **numbers[] = {&sweep->columns, &sweep->begins, &sweep->filled, sweep->order, sweep->order + 1,
+        sweep->vertices = fl_take(&arena, n, sizeof(vertex));
+        uint32_t **numbers[] = {&sweep->columns, sweep->sorted, sweep->sorted + 1, sweep->order, sweep->order + 1,
                                 &sweep->folded, &c->pieces, &c->units};
         for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-            *numbers[i] = fl_take(&arena, 2 + room, sizeof(uint32_t));
+            *numbers[i] = fl_take(&arena, n, sizeof(uint32_t));
         real **reals[] = {&sweep->jumps, &sweep->limits, sweep->t, sweep->t + 1, sweep->spreads, sweep->spreads + 1,
                           &sweep->steps, &c->begins, &c->values, &c->slopes, &c->errors, &c->roundings, &c->t,
                           &c->spreads};
-        for (size_t i = 0; i < sizeof reals / sizeof *reals; i++) *reals[i] = fl_take(&arena, 2 + room, sizeof(real));
+        for (size_t i = 0; i < sizeof reals / sizeof *reals; i++) *reals[i] = fl_take(&arena, n, sizeof(real));
         for (int i = 0; i < 2; i++) sweep->rows[i] = fl_take(&arena, (2 + room) * sweep->widest, sizeof(real));
         sweep->bits = fl_take(&arena, 2 + room, sweep->bits_size);
         if (pass == 0 && !(sweep->scratch = fl_arena_allocate(&arena))) return FL_NO_MEMORY;
@@ -261,39 +272,52 @@ static void enter(const struct FL(fl_sweep) *sweep, const double *start, const d
     }
 }
 
-/* Puts the crossings in their places along the line, with the vertices that are there. Returns 0 where spreads
+/* Lists the crossings along the line: blocks in order, which then are merged. */
+static const uint32_t *sort(struct FL(fl_sweep) *sweep, size_t n)
+{
+    const real *t = sweep->crossings.t;
+    uint32_t *sorted = sweep->sorted[0], *next = sweep->sorted[1];
+    for (size_t first = 0; first < n; first += FL_RANKED)
+        sweep->kernels->rank(first, n - first < FL_RANKED ? n - first : FL_RANKED, t, sorted);
+    for (size_t size = FL_RANKED; size < n; size *= 2) {
+        for (size_t begin = 0; begin < n; begin += 2 * size) {
+            const size_t middle = n - begin < size ? n : begin + size, end = n - middle < size ? n : middle + size;
+            for (size_t i = begin, j = middle, at = begin; at < end; at++)
+                next[at] = j == end || (i < middle && t[sorted[i]] <= t[sorted[j]]) ? sorted[i++] : sorted[j++];
+        }
+        uint32_t *swap = sorted;
+        sorted = next;
+        next = swap;
+    }
+    return sorted;
+}
+
+/* Puts the crossings in their places along the line, between the vertices that are there. Returns 0 where spreads
    overlap. */
 static int merge(struct FL(fl_sweep) *sweep, size_t n_old, size_t n_crossings)
 {
     const FL(fl_crossings) *c = &sweep->crossings;
     const size_t n = n_old + n_crossings;
-    const uint32_t *old = sweep->order[0];
-    const real *old_t = sweep->t[0], *old_spreads = sweep->spreads[0];
-    uint32_t *restrict order = sweep->order[1], *restrict begins = sweep->begins, *restrict filled = sweep->filled;
+    const uint32_t *restrict old = sweep->order[0], *restrict sorted = sort(sweep, n_crossings);
+    const real *restrict old_t = sweep->t[0], *restrict old_spreads = sweep->spreads[0];
+    uint32_t *restrict order = sweep->order[1];
     real *restrict t = sweep->t[1], *restrict spreads = sweep->spreads[1];
-    memset(filled, 0, (n_old + 1) * sizeof *filled);
-    for (size_t i = 0; i < n_crossings; i++) filled[c->pieces[i]]++;
-    for (size_t k = 0, at = 0; k <= n_old; k++, at++) {
-        begins[k] = (uint32_t)at;
-        at += filled[k];
-        filled[k] = 0;
-        order[at] = old[k];   /* at the end, one too many, like the next two */
-        t[at + 1] = old_t[k + 1];
-        spreads[at] = old_spreads[k];
-    }
-    for (size_t i = 0; i < n_crossings; i++) {
-        const size_t piece = c->pieces[i], begin = begins[piece];
-        size_t at = begin + filled[piece]++;
-        for (; at > begin && t[at] > c->t[i]; at--) {
-            order[at] = order[at - 1];
-            t[at + 1] = t[at];
-            spreads[at] = spreads[at - 1];
-        }
-        order[at] = (uint32_t)(2 + n_old + i);
-        t[at + 1] = c->t[i];
-        spreads[at] = c->spreads[i];
-    }
     t[0] = 0;
+    for (size_t i = 0, k = 0; i <= n_crossings; i++) {
+        /* Mostly one copy does; what it copies too much is overwritten. */
+        const size_t end = i < n_crossings ? c->pieces[sorted[i]] : n_old;
+        if (end < k) return 0;
+        for (; k < end + 1; k += COPIED) {
+            memcpy(order + k + i, old + k, COPIED * sizeof *order);
+            memcpy(t + k + i + 1, old_t + k + 1, COPIED * sizeof *t);
+            memcpy(spreads + k + i, old_spreads + k, COPIED * sizeof *spreads);
+        }
+        k = end;
+        if (i == n_crossings) break;
+        order[end + i] = (uint32_t)(2 + n_old) + sorted[i];
+        t[end + i + 1] = c->t[sorted[i]];
+        spreads[end + i] = c->spreads[sorted[i]];
+    }
     t[n + 1] = 1;
     spreads[n] = 0;
     int64_t n_apart = 0 < t[1] - spreads[0];   /* as wide as a double: the loop becomes vectors */
@@ -340,20 +364,23 @@ static outcome add_up(struct FL(fl_sweep) *sweep, size_t index, size_t n_folded,
     const FL(fl_line_kernels) *kernels = sweep->kernels;
     const FL(fl_line_layer) *layer = &sweep->layers[index].line;
     uint32_t *folded = sweep->folded;
+    const size_t most_rows = layer->stride == FL_LINE_UNITS ? FL_PUSH_NARROW_ROWS : FL_PUSH_ROWS;
     size_t n_rows = 2;
     folded[0] = 0;
     folded[1] = 1;
+    sweep->longest = 0;
     for (size_t k = 0; k < n; k++) {
         const uint32_t row = sweep->order[0][k];
         folded[n_rows] = row;
         n_rows += row < 2 + n_folded;
     }
-    for (size_t i = 0; i < n_rows; i += FL_PUSH_ROWS) {
-        const size_t n_here = n_rows - i < FL_PUSH_ROWS ? n_rows - i : FL_PUSH_ROWS;
+    for (size_t i = 0; i < n_rows; i += most_rows) {
+        const size_t n_here = n_rows - i < most_rows ? n_rows - i : most_rows;
         /* neighbours along the line have nearly the same units in force */
         if (index) n_units = kernels->list(&sweep->layers[index - 1].line, bits, n_here, folded + i, sweep->units);
         kernels->push(n_here, folded + i, below, stride_below, sweep->units, n_units, layer->columns, layer->stride,
                       sums);
+        if (n_units > sweep->longest) sweep->longest = n_units;
         sweep->work += n_here * n_units * layer->stride;
         if (sweep->work > PATIENCE) {
             sweep->work = 0;
@@ -366,7 +393,8 @@ static outcome add_up(struct FL(fl_sweep) *sweep, size_t index, size_t n_folded,
 }
 
 /* From the inputs to the slopes of the outputs, whose rows are in *rows on return. */
-static outcome follow(struct FL(fl_sweep) *sweep, const fl_knots_request *r, size_t *n_vertices, const real **rows)
+static outcome follow(struct FL(fl_sweep) *sweep, const fl_knots_request *r, real common_spread, size_t *n_vertices,
+                      const real **rows)
 {
     static const uint32_t both[2] = {0, 1};
     size_t n = 0, n_folded = 0, stride_below = sweep->in_stride;
@@ -390,8 +418,8 @@ static outcome follow(struct FL(fl_sweep) *sweep, const fl_knots_request *r, siz
         if (i + 1 == sweep->n_layers) return SURE;
 
         FL(fl_line) line = {.n_vertices = n, .order = sweep->order[0], .t = sweep->t[0], .steps = sweep->steps,
-                            .spreads = sweep->spreads[0], .gamma = gamma_up(layer->n_in + 8),
-                            .walk_gamma = gamma_up(4 * n + 16), .rows = sums, .sizes = bounds,
+                            .spreads = sweep->spreads[0], .common_spread = common_spread,
+                            .gamma = gamma_up(sweep->longest + 8), .walk_gamma = gamma_up(4 * n + 16), .rows = sums, .sizes = bounds,
                             .errors = bounds + stride, .next_sizes = activations, .next_errors = activations + stride,
                             .bits = bits, .crossings = sweep->crossings, .room = sweep->room};
         if (!sweep->kernels->walk(layer, &line)) return UNSURE;
@@ -480,7 +508,8 @@ static fl_status run(struct FL(fl_sweep) *sweep, fl_knots_request *r)
     while (r->n_done < r->n_segments) {
         const real *rows;
         size_t n;
-        outcome found = follow(sweep, r, &n, &rows);
+        outcome found = follow(sweep, r, COMMON_SPREAD, &n, &rows);
+        if (found == UNSURE) found = follow(sweep, r, 0, &n, &rows);
         if (found == NO_ROOM) {
             if (make_room(sweep, 2 * sweep->room)) return FL_NO_MEMORY;
             continue;

@@ -15,7 +15,7 @@
 #define PUSH_VECS (LANES == 1 ? 1 : 3)
 #endif
 #if defined(FL_SIMD_AVX512)
-#define WALK_VECS 4
+#define WALK_VECS 8
 #else
 #define WALK_VECS (FL_LINE_UNITS / LANES)
 #endif
@@ -41,8 +41,8 @@ INLINE void push_tile(const int n_rows, const int vecs, const uint32_t *rows, co
                       const uint32_t *restrict units, size_t n_units, const real *restrict matrix, size_t stride,
                       real *restrict out)
 {
-    vec sum[FL_PUSH_ROWS][PUSH_VECS];
-    const real *from[FL_PUSH_ROWS];
+    vec sum[FL_PUSH_NARROW_ROWS][PUSH_VECS];
+    const real *from[FL_PUSH_NARROW_ROWS];
     UNROLL for (int r = 0; r < n_rows; r++) {
         from[r] = a + rows[r] * a_stride;
         UNROLL for (int v = 0; v < vecs; v++) sum[r][v] = v_set1(0);
@@ -64,9 +64,9 @@ INLINE void push_rows(const int n_rows, const uint32_t *rows, const real *a, siz
                       size_t n_units, const real *matrix, size_t stride, real *out)
 {
     const size_t n_vecs = stride / LANES;
-    size_t n_tiles = fl_tile_count(n_vecs, PUSH_VECS);
+    size_t n_tiles = fl_tile_count(n_vecs, n_rows > FL_PUSH_ROWS ? 1 : PUSH_VECS);
     for (size_t v = 0; n_tiles; n_tiles--) {
-        const size_t vecs = fl_tile_rows(n_vecs - v, n_tiles);
+        const size_t vecs = n_rows > FL_PUSH_ROWS ? 1 : fl_tile_rows(n_vecs - v, n_tiles);
         const real *m = matrix + v * LANES;
         real *o = out + v * LANES;
         switch (vecs) {
@@ -95,6 +95,11 @@ static void push(size_t n_rows, const uint32_t *rows, const real *restrict a, si
     ROWS(1)
     ROWS(2)
     ROWS(3)
+    ROWS(4)
+    ROWS(5)
+    ROWS(6)
+    ROWS(7)
+    ROWS(8)
 #undef ROWS
     }
 }
@@ -109,13 +114,13 @@ static void scale(size_t n_rows, const real *restrict factors, const uint32_t *r
     }
 }
 
-/* The units from `first` on that flip on a piece, and of all there the values, slopes and lengths. */
-static void list_crossings(FL(fl_line) *line, size_t piece, size_t first, uint32_t flips, real units[3][WALK_UNITS])
+/* The units from `first` on that flip on a piece, and of all there the values, slopes and what these may reach. */
+static void list_crossings(FL(fl_line) *line, size_t piece, size_t first, uint64_t flips, real units[3][WALK_UNITS])
 {
     const FL(fl_crossings) *c = &line->crossings;
     for (; flips; flips &= flips - 1) {
         const size_t i = line->n_crossings++;
-        const unsigned j = (unsigned)__builtin_ctz(flips);
+        const unsigned j = (unsigned)__builtin_ctzll(flips);
         if (i >= line->room) continue;
         c->pieces[i] = (uint32_t)piece;
         c->units[i] = (uint32_t)first + j;
@@ -133,39 +138,45 @@ INLINE vec fold_turn(const int relu, vmask positive, vec turn, vec slopes)
     return relu ? v_select(positive, turn, v_set1(0)) : v_select(positive, turn, slopes * turn);
 }
 
-/* The units of some vectors. `length` and `size` are the sums of the sizes of the coefficients so far, before
-   and after the fold. No value is NaN where the bounds are finite, since these are above all values. */
+/* The sizes of a coefficient so far, after the fold. */
+INLINE vec add_size(const int relu, vec sum, vmask positive, vec turn, vec folded)
+{
+    if (relu) return v_add_where(positive, sum, v_size(turn));
+    return sum + v_size(folded);
+}
+
+/* The units of some vectors. `steepest` is the largest |slope| so far, `nearest` the least |z|, less what may
+   change within a spread that is above the common one. No value is NaN where the bounds are finite, since these are
+   above all values. */
 INLINE int walk_vectors(const int vecs, const int relu, const FL(fl_line_layer) *l, FL(fl_line) *line, size_t first)
 {
     const size_t n = line->n_vertices, stride = l->stride, bit_stride = l->bit_stride;
     const uint32_t *restrict order = line->order;
     const real *restrict steps = line->steps, *restrict spreads = line->spreads;
     const vec zero = v_set1(0), up = v_set1(1 + (real)0x1p-20), walk_gamma = v_set1(line->walk_gamma);
-    vec d[WALK_VECS], margin[WALK_VECS], slopes[WALK_VECS];
-    vec z[WALK_VECS], slope[WALK_VECS], length[WALK_VECS], size[WALK_VECS], sure[WALK_VECS];
-    uint32_t active = 0, has_bit = 0, all_sure = ~(uint32_t)0 >> (32 - vecs * LANES);
+    vec slopes[WALK_VECS], z[WALK_VECS], slope[WALK_VECS];
+    vec steepest[WALK_VECS], size[WALK_VECS], nearest[WALK_VECS];
+    uint64_t active = 0, has_bit = 0, sure_bits = 0;
     real *rows = line->rows + first;
     uint8_t *bits = line->bits + first / 8;
+    const real common_spread = line->common_spread;
 
     UNROLL for (int v = 0; v < vecs; v++) {
         const size_t at = first + (size_t)v * LANES;
-        const vec sum = v_load(line->sizes + at), bias = v_load(l->bias + at);
+        const vec sum = v_load(line->sizes + at), bias = v_load(l->bias + at), d = (sum + v_size(bias)) * up;
         slopes[v] = v_load(l->slopes + at);
-        d[v] = (sum + v_size(bias)) * up;
         const vec bound = v_fma(v_load(line->errors + at), up,
-                                v_fma(v_set1(line->gamma), d[v], v_set1((real)0x1p-1022)));
+                                v_fma(v_set1(line->gamma), d, v_set1((real)0x1p-1022)));
         if (v_bits(v_positive(v_set1((real)0x1p1000) - bound)) != (1u << LANES) - 1) return 0;
         /* Where nothing was added to the bias, the sum is the bias. */
-        const vmask moves = v_positive(sum);
-        const vec guard = v_select(moves, v_load(l->guard + at), v_set1(FL_NO_BIT));
-        const vec error = v_select(moves, bound, zero);
-        margin[v] = v_fma(walk_gamma, d[v], error) + guard;
-        has_bit |= v_bits(v_positive(guard + v_set1(1))) << (v * LANES);
+        const vec error = v_select(v_positive(sum), bound, zero);
+        const vec guard = v_select(v_positive(error), v_load(l->guard + at), v_set1(FL_NO_BIT));
+        has_bit |= (uint64_t)v_bits(v_positive(guard + v_set1(1))) << (v * LANES);
 
         z[v] = v_load(rows + v * LANES) + bias;
         slope[v] = v_load(rows + stride + v * LANES);
-        length[v] = v_size(z[v]) + v_size(slope[v]);
-        sure[v] = v_size(z[v]) - margin[v];
+        steepest[v] = v_size(slope[v]);
+        nearest[v] = v_size(z[v]);
         const vmask positive = v_positive(z[v]);
         const vec a = fold_turn(relu, positive, z[v], slopes[v]), turn = fold_turn(relu, positive, slope[v], slopes[v]);
         v_store(line->errors + at, error);
@@ -173,32 +184,42 @@ INLINE int walk_vectors(const int vecs, const int relu, const FL(fl_line_layer) 
         size[v] = v_size(a) + v_size(turn);
         v_store(rows + v * LANES, a);
         v_store(rows + stride + v * LANES, turn);
-        active |= v_bits(positive) << (v * LANES);
+        active |= (uint64_t)v_bits(positive) << (v * LANES);
     }
     memcpy(bits, &active, (size_t)vecs * LANES / 8);
     memcpy(bits + bit_stride, &active, (size_t)vecs * LANES / 8);
 
     for (size_t k = 0;; k++) {
-        const vec step = v_set1(steps[k]), spread = v_set1(spreads[k]);
+        const vec step = v_set1(steps[k]);
         vec z_next[WALK_VECS];
         vmask positive[WALK_VECS];
-        uint32_t next_active = 0;
+        uint64_t next_active = 0;
         UNROLL for (int v = 0; v < vecs; v++) {
             z_next[v] = v_fma(slope[v], step, z[v]);
             positive[v] = v_positive(z_next[v]);
-            sure[v] = v_min(sure[v], v_size(z_next[v]) - v_fma(spread, d[v], margin[v]));
-            next_active |= v_bits(positive[v]) << (v * LANES);
+            nearest[v] = v_nearest(nearest[v], z_next[v]);
+            next_active |= (uint64_t)v_bits(positive[v]) << (v * LANES);
         }
-        const uint32_t flips = (active ^ next_active) & has_bit;
+        if (spreads[k] > common_spread) {
+            const real *turns = rows + order[k] * stride;
+            const vec spread = v_set1(2 * spreads[k]);
+            UNROLL for (int v = 0; v < vecs; v++) {
+                const vec after = slope[v] + v_load(turns + v * LANES);
+                const vec change = spread * v_farthest(v_size(slope[v]), after);
+                nearest[v] = v_max(zero, v_min(nearest[v], v_size(z_next[v]) - change));
+            }
+        }
+        const uint64_t flips = (active ^ next_active) & has_bit;
         if (flips) {
             real units[3][WALK_UNITS];
             UNROLL for (int v = 0; v < vecs; v++) {
                 v_store(units[0] + v * LANES, z[v]);
                 v_store(units[1] + v * LANES, slope[v]);
-                v_store(units[2] + v * LANES, length[v]);
+                v_store(units[2] + v * LANES, v_size(z[v]) + v_set1(2) * steepest[v]);
             }
             list_crossings(line, k, first, flips, units);
         }
+        UNROLL for (int v = 0; v < vecs; v++) z[v] = z_next[v];
         if (k == n) break;
         real *row = rows + order[k] * stride;
         memcpy(bits + order[k] * bit_stride, &next_active, (size_t)vecs * LANES / 8);
@@ -206,20 +227,22 @@ INLINE int walk_vectors(const int vecs, const int relu, const FL(fl_line_layer) 
             const vec turn = v_load(row + v * LANES), folded = fold_turn(relu, positive[v], turn, slopes[v]);
             v_store(row + v * LANES, folded);
             slope[v] = slope[v] + turn;
-            length[v] = length[v] + v_size(turn);
-            size[v] = size[v] + v_size(folded);
-            z[v] = z_next[v];
+            steepest[v] = v_farthest(steepest[v], slope[v]);
+            size[v] = add_size(relu, size[v], positive[v], turn, folded);
         }
         active = next_active;
     }
-    uint32_t sure_bits = 0;
     UNROLL for (int v = 0; v < vecs; v++) {
         const size_t at = first + (size_t)v * LANES;
-        sure_bits |= v_bits(v_positive(sure[v])) << (v * LANES);
+        const vec error = v_load(line->errors + at), reach = v_size(z[v]) + v_set1(2) * steepest[v];
+        const vec guard = v_select(v_positive(error), v_load(l->guard + at), v_set1(FL_NO_BIT));
+        const vec common = v_set1(2 * common_spread) * steepest[v];
+        const vec margin = v_fma(walk_gamma, reach, error + common) + guard;
+        sure_bits |= (uint64_t)v_bits(v_positive(nearest[v] - margin)) << (v * LANES);
         const vmask any = v_positive(size[v] + v_load(line->next_errors + at));
         v_store(line->next_sizes + at, v_select(any, size[v] + v_set1((real)FL_LEAST), zero));
     }
-    return sure_bits == all_sure;
+    return sure_bits == ~(uint64_t)0 >> (64 - vecs * LANES);
 }
 
 INLINE int walk_layer(const int relu, const FL(fl_line_layer) *l, FL(fl_line) *line)
@@ -235,6 +258,10 @@ INLINE int walk_layer(const int relu, const FL(fl_line_layer) *l, FL(fl_line) *l
         VECS(1)
         VECS(2)
         VECS(3)
+        VECS(4)
+        VECS(5)
+        VECS(6)
+        VECS(7)
 #endif
         VECS(WALK_VECS)
 #undef VECS
@@ -266,6 +293,21 @@ static int place(FL(fl_line) *line)
         sure &= steepness > 2 * roundings[i];
     }
     return sure;
+}
+
+/* Equal keys get equal ranks, so that what had theirs remains the block's first. */
+static void rank(size_t first, size_t n, const real *restrict keys, uint32_t *restrict sorted)
+{
+    keys += first;
+    for (size_t i = 0; i < n; i++) sorted[first + i] = (uint32_t)first;
+    for (size_t i = 0; i < n; i += LANES) {
+        const vec mine = v_load(keys + i);
+        vec n_before = v_set1(-1);
+        real ranks[LANES];
+        for (size_t j = 0; j < n; j++) n_before = v_add_where(v_at_most(v_set1(keys[j]), mine), n_before, v_set1(1));
+        v_store(ranks, n_before);
+        for (size_t j = 0; j < LANES && i + j < n; j++) sorted[first + (size_t)ranks[j]] = (uint32_t)(first + i + j);
+    }
 }
 
 #if FL_REAL_BITS == 80
@@ -302,6 +344,7 @@ static const FL(fl_line_kernels) line_kernels = {
     .scale = scale,
     .walk = walk,
     .place = place,
+    .rank = rank,
     .accumulate = accumulate,
 };
 

@@ -10,6 +10,8 @@
    v_relu(z)            z, but 0 where z < 0; NaN and -0 stay
    v_select(m, a, b)    a where m holds, else b
    v_min v_max          b where a or b is NaN
+   v_nearest v_farthest(a, z) the smaller, larger of a and |z|, where a is not below 0
+   v_add_where(m, a, b) a + b where m holds, else a
    v_at_most(a, b)      a <= b, false for NaN
    v_bits(m), v_mask(b) a truth value for each lane as bits, first lane lowest, and back
    v_zip_lo, v_zip_hi   the lower, upper half of a0 b0 a1 b1 ...
@@ -55,7 +57,9 @@ INLINE vec v_fma(vec a, vec b, vec c) { return a * b + c; }
 INLINE vmask v_positive(vec z) { return z > 0; }
 INLINE vec v_size(vec z) { return z < 0 ? -z : z; }
 INLINE vec v_min(vec a, vec b) { return a < b ? a : b; }
+INLINE vec v_max(vec a, vec b) { return a > b ? a : b; }
 INLINE vec v_select(vmask m, vec a, vec b) { return m ? a : b; }
+INLINE vmask v_at_most(vec a, vec b) { return a <= b; }
 INLINE uint32_t v_bits(vmask m) { return (uint32_t)m; }
 
 #elif defined(FL_SIMD_AVX512)
@@ -126,6 +130,9 @@ INLINE vec v_relu(vec z) { return V(max)(V(setzero)(), z); }
 INLINE vec v_select(vmask m, vec a, vec b) { return V(mask_blend)(m, b, a); }
 INLINE vec v_min(vec a, vec b) { return V(min)(a, b); }
 INLINE vec v_max(vec a, vec b) { return V(max)(a, b); }
+INLINE vec v_nearest(vec a, vec z) { return V(range)(a, z, 0xa); }
+INLINE vec v_farthest(vec a, vec z) { return V(range)(a, z, 0xb); }
+INLINE vec v_add_where(vmask m, vec a, vec b) { return V(mask_add)(a, m, a, b); }
 INLINE vmask v_mask(uint32_t bits) { return (vmask)bits; }
 INLINE vec v_zip_lo(vec a, vec b) { return V(permutex2var)(a, V_ZIP_LO, b); }
 INLINE vec v_zip_hi(vec a, vec b) { return V(permutex2var)(a, V_ZIP_HI, b); }
@@ -362,6 +369,12 @@ INLINE uint32_t v_lacks_one(vset a, vset b)
     const vset lacks = a & ~b;
     return v_empty(lacks & (lacks - 1));
 }
+#endif
+
+#if !defined(FL_SIMD_AVX512) || FL_REAL_BITS == 80
+INLINE vec v_nearest(vec a, vec z) { return v_min(a, v_size(z)); }
+INLINE vec v_farthest(vec a, vec z) { return v_max(a, v_size(z)); }
+INLINE vec v_add_where(vmask m, vec a, vec b) { return v_select(m, a + b, a); }
 #endif
 
 typedef real quad __attribute__((vector_size(4 * sizeof(real))));
