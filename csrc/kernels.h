@@ -41,15 +41,13 @@ typedef struct {
 
 /* A layer as lines meet it: units lie across lanes, arrays are padded to FL_LINE_UNITS. */
 #define FL_LINE_UNITS 8
-/* Takes any margin below 0. Not infinity, on which the x87 takes a hundred times as long. */
-#define FL_NO_BIT (-(real)0x1p1020)
 typedef struct {
     size_t n_in, n_out, stride;
     const real *columns;       /* W transposed, [n_in][stride] */
     const real *magnitudes;    /* |W| transposed, likewise; entries that are not 0 are at least FL_LEAST */
     const real *bias;          /* [stride] */
     const real *slopes;        /* [stride] */
-    const real *guard;         /* [stride]: 0 for neurons, FL_NO_BIT for units without one */
+    const real *is_neuron;     /* [stride]: 1 for units that have a bit, 0 for the others */
     int all_relu;
     const uint8_t *passing;    /* a row of bits: units that pass on what is not positive */
     size_t bit_stride;         /* bytes in a row of bits: whole words */
@@ -125,7 +123,7 @@ typedef struct {
     void (*scale)(size_t n_rows, const real *restrict factors, const uint32_t *restrict units,
                   const real *restrict matrix, size_t stride, real *restrict out);
     /* Follows the sums of a layer along a line: lists the crossings, and folds. Returns 0 where a sign at a
-       vertex is not sure; what is on the line is then of no use. */
+       vertex is not sure; what is on the line is then of no use. With a common_spread of 0 it may be. */
     int (*walk)(const FL(fl_line_layer) *, FL(fl_line) *);
     /* Places the crossings. Returns 0 where a slope is not sure not to be 0. */
     int (*place)(FL(fl_line) *);

@@ -93,7 +93,8 @@ struct FL(fl_sweep) {
 /* Few spreads are larger. */
 #define COMMON_SPREAD ((real)0x1p22 * REAL_UNIT_ROUNDOFF)
 
-typedef enum { SURE, UNSURE, NO_ROOM, INTERRUPTED } outcome;
+/* TOO_COARSE is unsure with a common spread, and perhaps not without. */
+typedef enum { SURE, UNSURE, TOO_COARSE, NO_ROOM, INTERRUPTED } outcome;
 
 /* Multiply-adds between two questions whether to go on: milliseconds, and in long double a tenth of a second. */
 #define PATIENCE 20000000
@@ -117,7 +118,7 @@ static void build_layer(sweep_layer *layer, fl_arena *arena, size_t n_in, size_t
     real *columns = fl_take(arena, n_in * stride, sizeof(real));
     real *magnitudes = fl_take(arena, n_in * stride, sizeof(real));
     real *all_bias = fl_take(arena, stride, sizeof(real)), *all_slopes = fl_take(arena, stride, sizeof(real));
-    real *guard = fl_take(arena, stride, sizeof(real));
+    real *is_neuron = fl_take(arena, stride, sizeof(real));
     uint32_t *neurons = fl_take(arena, n_out, sizeof(uint32_t));
     uint8_t *passing = fl_take(arena, bit_stride, 1);
     if (!arena->base) return;
@@ -140,10 +141,9 @@ static void build_layer(sweep_layer *layer, fl_arena *arena, size_t n_in, size_t
         all_relu &= slope == 0;
         neurons[j] = slope == 1 ? 0 : (*next_neuron)++;
         if (slope != 0) passing[j / 8] |= (uint8_t)(1u << j % 8);
-        if (slope == 1) guard[j] = FL_NO_BIT;
+        is_neuron[j] = slope != 1;
     }
-    for (size_t j = n_out; j < stride; j++) guard[j] = FL_NO_BIT;
-    layer->line = (FL(fl_line_layer)){n_in, n_out, stride, columns, magnitudes, all_bias, all_slopes, guard,
+    layer->line = (FL(fl_line_layer)){n_in, n_out, stride, columns, magnitudes, all_bias, all_slopes, is_neuron,
                                       all_relu, passing, bit_stride};
     layer->neurons = neurons;
     layer->norm = norm * steepest;
@@ -304,10 +304,10 @@ static int merge(struct FL(fl_sweep) *sweep, size_t n_old, size_t n_crossings)
     real *restrict t = sweep->t[1], *restrict spreads = sweep->spreads[1];
     t[0] = 0;
     for (size_t i = 0, k = 0; i <= n_crossings; i++) {
-        /* Mostly one copy does; what it copies too much is overwritten. */
         const size_t end = i < n_crossings ? c->pieces[sorted[i]] : n_old;
-        if (end < k) return 0;
-        for (; k < end + 1; k += COPIED) {
+        if (end < k) return 0;   /* rounding has put two crossings in each other's pieces, or in one place */
+        /* Mostly one copy does, and nothing is to be guessed; what it copies too much is overwritten. */
+        for (; k <= end; k += COPIED) {
             memcpy(order + k + i, old + k, COPIED * sizeof *order);
             memcpy(t + k + i + 1, old_t + k + 1, COPIED * sizeof *t);
             memcpy(spreads + k + i, old_spreads + k, COPIED * sizeof *spreads);
@@ -419,10 +419,10 @@ static outcome follow(struct FL(fl_sweep) *sweep, const fl_knots_request *r, rea
 
         FL(fl_line) line = {.n_vertices = n, .order = sweep->order[0], .t = sweep->t[0], .steps = sweep->steps,
                             .spreads = sweep->spreads[0], .common_spread = common_spread,
-                            .gamma = gamma_up(sweep->longest + 8), .walk_gamma = gamma_up(4 * n + 16), .rows = sums, .sizes = bounds,
-                            .errors = bounds + stride, .next_sizes = activations, .next_errors = activations + stride,
-                            .bits = bits, .crossings = sweep->crossings, .room = sweep->room};
-        if (!sweep->kernels->walk(layer, &line)) return UNSURE;
+                            .gamma = gamma_up(sweep->longest + 8), .walk_gamma = gamma_up(4 * n + 16),
+                            .rows = sums, .sizes = bounds, .errors = bounds + stride,
+                            .next_sizes = activations, .next_errors = activations + stride, .bits = bits, .crossings = sweep->crossings, .room = sweep->room};
+        if (!sweep->kernels->walk(layer, &line)) return common_spread > 0 ? TOO_COARSE : UNSURE;
         found = add_vertices(sweep, i, &line);
         if (found != SURE) return found;
         n_folded = n;
@@ -509,7 +509,7 @@ static fl_status run(struct FL(fl_sweep) *sweep, fl_knots_request *r)
         const real *rows;
         size_t n;
         outcome found = follow(sweep, r, COMMON_SPREAD, &n, &rows);
-        if (found == UNSURE) found = follow(sweep, r, 0, &n, &rows);
+        if (found == TOO_COARSE) found = follow(sweep, r, 0, &n, &rows);
         if (found == NO_ROOM) {
             if (make_room(sweep, 2 * sweep->room)) return FL_NO_MEMORY;
             continue;

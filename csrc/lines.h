@@ -64,9 +64,10 @@ INLINE void push_rows(const int n_rows, const uint32_t *rows, const real *a, siz
                       size_t n_units, const real *matrix, size_t stride, real *out)
 {
     const size_t n_vecs = stride / LANES;
-    size_t n_tiles = fl_tile_count(n_vecs, n_rows > FL_PUSH_ROWS ? 1 : PUSH_VECS);
+    const size_t most = n_rows > FL_PUSH_ROWS ? 1 : PUSH_VECS;
+    size_t n_tiles = fl_tile_count(n_vecs, most);
     for (size_t v = 0; n_tiles; n_tiles--) {
-        const size_t vecs = n_rows > FL_PUSH_ROWS ? 1 : fl_tile_rows(n_vecs - v, n_tiles);
+        const size_t vecs = most == 1 ? 1 : fl_tile_rows(n_vecs - v, n_tiles);
         const real *m = matrix + v * LANES;
         real *o = out + v * LANES;
         switch (vecs) {
@@ -169,9 +170,10 @@ INLINE int walk_vectors(const int vecs, const int relu, const FL(fl_line_layer) 
                                 v_fma(v_set1(line->gamma), d, v_set1((real)0x1p-1022)));
         if (v_bits(v_positive(v_set1((real)0x1p1000) - bound)) != (1u << LANES) - 1) return 0;
         /* Where nothing was added to the bias, the sum is the bias. */
-        const vec error = v_select(v_positive(sum), bound, zero);
-        const vec guard = v_select(v_positive(error), v_load(l->guard + at), v_set1(FL_NO_BIT));
-        has_bit |= (uint64_t)v_bits(v_positive(guard + v_set1(1))) << (v * LANES);
+        const vmask moves = v_positive(sum);
+        const vec error = v_select(moves, bound, zero);
+        const vmask folds = v_positive(v_select(moves, v_load(l->is_neuron + at), zero));
+        has_bit |= (uint64_t)v_bits(folds) << (v * LANES);
 
         z[v] = v_load(rows + v * LANES) + bias;
         slope[v] = v_load(rows + stride + v * LANES);
@@ -235,14 +237,13 @@ INLINE int walk_vectors(const int vecs, const int relu, const FL(fl_line_layer) 
     UNROLL for (int v = 0; v < vecs; v++) {
         const size_t at = first + (size_t)v * LANES;
         const vec error = v_load(line->errors + at), reach = v_size(z[v]) + v_set1(2) * steepest[v];
-        const vec guard = v_select(v_positive(error), v_load(l->guard + at), v_set1(FL_NO_BIT));
         const vec common = v_set1(2 * common_spread) * steepest[v];
-        const vec margin = v_fma(walk_gamma, reach, error + common) + guard;
+        const vec margin = v_fma(walk_gamma, reach, error + common);
         sure_bits |= (uint64_t)v_bits(v_positive(nearest[v] - margin)) << (v * LANES);
         const vmask any = v_positive(size[v] + v_load(line->next_errors + at));
         v_store(line->next_sizes + at, v_select(any, size[v] + v_set1((real)FL_LEAST), zero));
     }
-    return sure_bits == ~(uint64_t)0 >> (64 - vecs * LANES);
+    return !(has_bit & ~sure_bits);
 }
 
 INLINE int walk_layer(const int relu, const FL(fl_line_layer) *l, FL(fl_line) *line)

@@ -146,6 +146,16 @@ def test_as_many_crossings_as_there_are_are_found():
     assert (found.t_error < 1e-9).all()
 
 
+@pytest.mark.parametrize("n", [127, 128, 129, 257, 1000])
+def test_crossings_of_a_wide_layer_are_found_in_order_whatever_that_of_its_neurons(n):
+    places = np.random.default_rng(n).permutation(n) / n + 0.5 / n
+    net = fl.Network([(np.ones((n, 1)), -places), (np.ones((1, n)), None)])
+    found = fl.knots(net, [0.0], [1.0])
+    assert found.neuron.tolist() == np.argsort(places).tolist()
+    assert found.stats["in float64"] == 1
+    assert np.array_equal(found.slope_after.ravel(), np.arange(1.0, n + 1))
+
+
 @pytest.mark.parametrize("isa", _core.isa_available())
 def test_every_instruction_set_finds_the_same(isa, run_python):
     script = """
