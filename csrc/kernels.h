@@ -56,29 +56,40 @@ typedef struct {
 /* What stands for a size that is not 0 is no smaller, so that products of two of them do not vanish. */
 #define FL_LEAST 0x1p-400
 
-/* Crossings as `walk` lists them, and where `place` puts them. */
+/* Spreads up to this are taken to be as large as this where the look is not close; few are larger. */
+#define FL_COMMON_SPREAD ((real)0x1p22 * REAL_UNIT_ROUNDOFF)
+
+/* Crossings, by the row that each has as a vertex: `walk` lists the first four, `place` fills in the rest. */
 typedef struct {
     uint32_t *pieces, *units;
-    real *begins, *values, *slopes; /* where the piece begins, and the unit's sum there and its slope on it */
-    real *errors, *roundings;  /* of the sum, and of value and slope as they were computed */
+    real *values, *slopes;     /* the unit's sum where the piece ends, of the first where it begins, and its slope */
+    real *roundings;           /* of these two as they were computed */
     real *t, *spreads;         /* the crossing is within its spread of t */
+    real *jumps;               /* by how much the slope of what the unit passes on changes */
 } FL(fl_crossings);
+
+/* Vertices along a line, before and after `merge`, which turns the pairs. */
+typedef struct {
+    uint32_t *order[2];        /* [n]: their rows */
+    real *t[2];                /* [n + 2]: where each piece begins, and 1 */
+    real *spreads[2];          /* [n + 1]: how far the vertex where each ends may be from its place */
+    real *steps;               /* [n + 1]: the lengths of the pieces */
+    uint32_t *sorted[2];       /* room for what is merged */
+} FL(fl_along);
 
 /* The sums of a layer along a line, and what `walk` makes of them; knots.c has the meaning. */
 typedef struct {
     size_t n_vertices;
-    const uint32_t *order;     /* [n_vertices]: their rows, along the line */
-    const real *t;             /* [n_vertices + 1]: where each piece begins */
-    const real *steps;         /* [n_vertices + 1]: the lengths of the pieces */
-    const real *spreads;       /* [n_vertices + 1]: how far the vertex where each ends may be from its place */
-    real common_spread;        /* spreads up to this are taken to be as large as this, at no cost */
+    const FL(fl_along) *along;
+    int close;                 /* look closely: at each spread, and at each slope for the steepest */
     real gamma, walk_gamma;    /* for a sum of the layer, and for a walk along the line */
     real *rows;                /* [2 + n_vertices][stride]: sums without the bias; on return, activations */
     real *sizes, *errors;      /* [stride]: the bound's two sums */
+    real *steepest;            /* [stride]: on return, the largest |slope|; if not close, what bounds it */
     real *next_sizes, *next_errors; /* [stride]: on return, S and e of the activations */
     uint8_t *bits;             /* [2 + n_vertices][bit_stride]: on return, who is active */
-    FL(fl_crossings) crossings;
-    size_t room, n_crossings;  /* no more are listed than there is room for, but all are counted */
+    const FL(fl_crossings) *crossings;
+    size_t room, n_crossings;  /* the rows there are; no more are listed, but all are counted */
 } FL(fl_line);
 
 /* Forms g.x + c of neurons on the regions of some patterns, which lie across lanes: arrays [neuron][lanes]. */
@@ -104,16 +115,19 @@ typedef struct {
                   const real *restrict points, real *restrict found);
 } FL(fl_form_kernels);
 
-#define FL_RANKED 128          /* the most that `rank` takes */
+/* The arrays along a line have so much behind their ends. */
+#define FL_LINE_SLACK 32
 
-/* The most that `push` takes at a time; rows of FL_LINE_UNITS are too few sums to wait for. */
-#define FL_PUSH_ROWS 3
+/* The most that `push` takes at a time where rows have FL_LINE_UNITS: these are too few sums to wait for. */
 #define FL_PUSH_NARROW_ROWS 8
 
 typedef struct {
+    size_t most_rows;          /* that `push` takes at a time where rows are longer */
     /* Lists the units of a layer that are not 0 in some of the rows; the list has FL_LIST_SLACK behind its end. */
     size_t (*list)(const FL(fl_line_layer) *, const uint8_t *bits, size_t n_rows, const uint32_t *rows,
                    uint32_t *units);
+    /* Lists those of n whose size is not 0; reads a vector beyond. */
+    size_t (*list_sizes)(const real *sizes, size_t n, uint32_t *units);
     /* For n_rows of the rows a and out: out[row] = sum over the listed units, in order, of a[row][unit] *
        matrix[unit]; those of matrix and out are `stride` apart. */
     void (*push)(size_t n_rows, const uint32_t *rows, const real *restrict a, size_t a_stride,
@@ -123,13 +137,13 @@ typedef struct {
     void (*scale)(size_t n_rows, const real *restrict factors, const uint32_t *restrict units,
                   const real *restrict matrix, size_t stride, real *restrict out);
     /* Follows the sums of a layer along a line: lists the crossings, and folds. Returns 0 where a sign at a
-       vertex is not sure; what is on the line is then of no use. With a common_spread of 0 it may be. */
+       vertex is not sure; what is on the line is then of no use. A close look may tell. */
     int (*walk)(const FL(fl_line_layer) *, FL(fl_line) *);
-    /* Places the crossings. Returns 0 where a slope is not sure not to be 0. */
-    int (*place)(FL(fl_line) *);
-    /* Lists n indices of keys, from `first` on, in sorted[first ..] by rising keys. May read a vector beyond. Of
-       equal keys some may be listed for others. */
-    void (*rank)(size_t first, size_t n, const real *restrict keys, uint32_t *restrict sorted);
+    /* Places the crossings, and adds what they become to the sizes and errors. Returns 0 where a slope is not
+       sure not to be 0. */
+    int (*place)(const FL(fl_line_layer) *, FL(fl_line) *);
+    /* Puts the crossings in their places between n_vertices vertices. Returns 0 where spreads overlap. */
+    int (*merge)(FL(fl_along) *, const FL(fl_crossings) *, size_t n_vertices, size_t n_crossings);
     /* totals[i] = totals[i - 1] + rows[order[i]], of the first `n` columns; large[i] tells whether a size in
        rows[order[i]] is above limits[order[i]]. */
     void (*accumulate)(size_t n_rows, const uint32_t *order, const real *restrict rows, size_t stride,

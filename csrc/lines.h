@@ -7,16 +7,15 @@
 
 #include "simd.h"
 
-/* The largest tile of `push`, next to a vector for each of its columns, and the vectors that `walk` takes
-   along a line together: whole bytes of bits, and where there are registers more. */
-#if MAP_ROWS == 10
-#define PUSH_VECS 7
-#else
-#define PUSH_VECS (LANES == 1 ? 1 : 3)
-#endif
+/* The largest tile of `push`, next to a vector for each of its columns, and the vectors that `walk` takes along a line
+   together: whole bytes of bits, and where there are registers more. */
 #if defined(FL_SIMD_AVX512)
+#define PUSH_ROWS 6
+#define PUSH_VECS 4
 #define WALK_VECS 8
 #else
+#define PUSH_ROWS 3
+#define PUSH_VECS (LANES == 1 ? 1 : 3)
 #define WALK_VECS (FL_LINE_UNITS / LANES)
 #endif
 #define WALK_UNITS (WALK_VECS * LANES)
@@ -33,6 +32,19 @@ static size_t list(const FL(fl_line_layer) *l, const uint8_t *bits, size_t n_row
             any |= word;
         }
         n_units += list_bits(units + n_units, first * 8, any);
+    }
+    return n_units;
+}
+
+static size_t list_sizes(const real *sizes, size_t n, uint32_t *units)
+{
+    size_t n_units = 0;
+    for (size_t first = 0; first < n; first += 32) {
+        uint32_t any = 0;
+        for (size_t j = 0; j < 32 && first + j < n; j += LANES)
+            any |= v_bits(v_positive(v_load(sizes + first + j))) << j;
+        if (n - first < 32) any &= ((uint32_t)1 << (n - first)) - 1;
+        n_units += list_bits(units + n_units, first, any);
     }
     return n_units;
 }
@@ -64,7 +76,7 @@ INLINE void push_rows(const int n_rows, const uint32_t *rows, const real *a, siz
                       size_t n_units, const real *matrix, size_t stride, real *out)
 {
     const size_t n_vecs = stride / LANES;
-    const size_t most = n_rows > FL_PUSH_ROWS ? 1 : PUSH_VECS;
+    const size_t most = n_rows > PUSH_ROWS ? 1 : PUSH_VECS;
     size_t n_tiles = fl_tile_count(n_vecs, most);
     for (size_t v = 0; n_tiles; n_tiles--) {
         const size_t vecs = most == 1 ? 1 : fl_tile_rows(n_vecs - v, n_tiles);
@@ -75,11 +87,8 @@ INLINE void push_rows(const int n_rows, const uint32_t *rows, const real *a, siz
         VECS(1)
         VECS(2)
         VECS(3)
-#if PUSH_VECS == 7
+#if PUSH_VECS == 4
         VECS(4)
-        VECS(5)
-        VECS(6)
-        VECS(7)
 #endif
 #undef VECS
         }
@@ -115,21 +124,19 @@ static void scale(size_t n_rows, const real *restrict factors, const uint32_t *r
     }
 }
 
-/* The units from `first` on that flip on a piece, and of all there the values, slopes and what these may reach. */
-static void list_crossings(FL(fl_line) *line, size_t piece, size_t first, uint64_t flips, real units[3][WALK_UNITS])
+/* The units from `first` on that flip on a piece, and of all there values and slopes. */
+INLINE void list_crossings(FL(fl_line) *line, size_t piece, size_t first, uint64_t flips, const real *values,
+                           const real *slopes)
 {
-    const FL(fl_crossings) *c = &line->crossings;
+    const FL(fl_crossings) *c = line->crossings;
     for (; flips; flips &= flips - 1) {
-        const size_t i = line->n_crossings++;
+        const size_t row = 2 + line->n_vertices + line->n_crossings++;
         const unsigned j = (unsigned)__builtin_ctzll(flips);
-        if (i >= line->room) continue;
-        c->pieces[i] = (uint32_t)piece;
-        c->units[i] = (uint32_t)first + j;
-        c->begins[i] = line->t[piece];
-        c->values[i] = units[0][j];
-        c->slopes[i] = units[1][j];
-        c->errors[i] = line->errors[first + j];
-        c->roundings[i] = line->walk_gamma * units[2][j];
+        if (row >= line->room) continue;
+        c->pieces[row] = (uint32_t)piece;
+        c->units[row] = (uint32_t)first + j;
+        c->values[row] = values[j];
+        c->slopes[row] = slopes[j];
     }
 }
 
@@ -146,21 +153,23 @@ INLINE vec add_size(const int relu, vec sum, vmask positive, vec turn, vec folde
     return sum + v_size(folded);
 }
 
-/* The units of some vectors. `steepest` is the largest |slope| so far, `nearest` the least |z|, less what may
-   change within a spread that is above the common one. No value is NaN where the bounds are finite, since these are
-   above all values. */
-INLINE int walk_vectors(const int vecs, const int relu, const FL(fl_line_layer) *l, FL(fl_line) *line, size_t first)
+/* The units of some vectors. `nearest` is the least |z|, less what may change within a spread that is above the common
+   one. No value is NaN where the bounds are finite, since these are above all values. Every copy of a vector counts:
+   z moves in place, and what crosses is found from where its piece ends. */
+INLINE int walk_vectors(const int vecs, const int relu, const int close, const FL(fl_line_layer) *l, FL(fl_line) *line,
+                        size_t first)
 {
     const size_t n = line->n_vertices, stride = l->stride, bit_stride = l->bit_stride;
-    const uint32_t *restrict order = line->order;
-    const real *restrict steps = line->steps, *restrict spreads = line->spreads;
+    const uint32_t *restrict order = line->along->order[0];
+    const real *restrict steps = line->along->steps, *restrict spreads = line->along->spreads[0];
     const vec zero = v_set1(0), up = v_set1(1 + (real)0x1p-20), walk_gamma = v_set1(line->walk_gamma);
     vec slopes[WALK_VECS], z[WALK_VECS], slope[WALK_VECS];
     vec steepest[WALK_VECS], size[WALK_VECS], nearest[WALK_VECS];
     uint64_t active = 0, has_bit = 0, sure_bits = 0;
     real *rows = line->rows + first;
     uint8_t *bits = line->bits + first / 8;
-    const real common_spread = line->common_spread;
+    const real common_spread = close ? 0 : FL_COMMON_SPREAD;
+    real starts[WALK_UNITS];
 
     UNROLL for (int v = 0; v < vecs; v++) {
         const size_t at = first + (size_t)v * LANES;
@@ -186,6 +195,8 @@ INLINE int walk_vectors(const int vecs, const int relu, const FL(fl_line_layer) 
         size[v] = v_size(a) + v_size(turn);
         v_store(rows + v * LANES, a);
         v_store(rows + stride + v * LANES, turn);
+        v_store(starts + v * LANES, z[v]);
+        if (!close) v_store(line->steepest + at, d);
         active |= (uint64_t)v_bits(positive) << (v * LANES);
     }
     memcpy(bits, &active, (size_t)vecs * LANES / 8);
@@ -193,13 +204,12 @@ INLINE int walk_vectors(const int vecs, const int relu, const FL(fl_line_layer) 
 
     for (size_t k = 0;; k++) {
         const vec step = v_set1(steps[k]);
-        vec z_next[WALK_VECS];
         vmask positive[WALK_VECS];
         uint64_t next_active = 0;
         UNROLL for (int v = 0; v < vecs; v++) {
-            z_next[v] = v_fma(slope[v], step, z[v]);
-            positive[v] = v_positive(z_next[v]);
-            nearest[v] = v_nearest(nearest[v], z_next[v]);
+            z[v] = v_fma(slope[v], step, z[v]);
+            positive[v] = v_positive(z[v]);
+            nearest[v] = v_nearest(nearest[v], z[v]);
             next_active |= (uint64_t)v_bits(positive[v]) << (v * LANES);
         }
         if (spreads[k] > common_spread) {
@@ -208,20 +218,18 @@ INLINE int walk_vectors(const int vecs, const int relu, const FL(fl_line_layer) 
             UNROLL for (int v = 0; v < vecs; v++) {
                 const vec after = slope[v] + v_load(turns + v * LANES);
                 const vec change = spread * v_farthest(v_size(slope[v]), after);
-                nearest[v] = v_max(zero, v_min(nearest[v], v_size(z_next[v]) - change));
+                nearest[v] = v_max(zero, v_min(nearest[v], v_size(z[v]) - change));
             }
         }
         const uint64_t flips = (active ^ next_active) & has_bit;
         if (flips) {
-            real units[3][WALK_UNITS];
+            real values[WALK_UNITS], before[WALK_UNITS];
             UNROLL for (int v = 0; v < vecs; v++) {
-                v_store(units[0] + v * LANES, z[v]);
-                v_store(units[1] + v * LANES, slope[v]);
-                v_store(units[2] + v * LANES, v_size(z[v]) + v_set1(2) * steepest[v]);
+                v_store(values + v * LANES, z[v]);
+                v_store(before + v * LANES, slope[v]);
             }
-            list_crossings(line, k, first, flips, units);
+            list_crossings(line, k, first, flips, k ? values : starts, before);
         }
-        UNROLL for (int v = 0; v < vecs; v++) z[v] = z_next[v];
         if (k == n) break;
         real *row = rows + order[k] * stride;
         memcpy(bits + order[k] * bit_stride, &next_active, (size_t)vecs * LANES / 8);
@@ -229,24 +237,26 @@ INLINE int walk_vectors(const int vecs, const int relu, const FL(fl_line_layer) 
             const vec turn = v_load(row + v * LANES), folded = fold_turn(relu, positive[v], turn, slopes[v]);
             v_store(row + v * LANES, folded);
             slope[v] = slope[v] + turn;
-            steepest[v] = v_farthest(steepest[v], slope[v]);
+            if (close) steepest[v] = v_farthest(steepest[v], slope[v]);
             size[v] = add_size(relu, size[v], positive[v], turn, folded);
         }
         active = next_active;
     }
     UNROLL for (int v = 0; v < vecs; v++) {
         const size_t at = first + (size_t)v * LANES;
+        if (!close) steepest[v] = v_load(line->steepest + at);
         const vec error = v_load(line->errors + at), reach = v_size(z[v]) + v_set1(2) * steepest[v];
         const vec common = v_set1(2 * common_spread) * steepest[v];
         const vec margin = v_fma(walk_gamma, reach, error + common);
         sure_bits |= (uint64_t)v_bits(v_positive(nearest[v] - margin)) << (v * LANES);
+        if (close) v_store(line->steepest + at, steepest[v]);
         const vmask any = v_positive(size[v] + v_load(line->next_errors + at));
         v_store(line->next_sizes + at, v_select(any, size[v] + v_set1((real)FL_LEAST), zero));
     }
     return !(has_bit & ~sure_bits);
 }
 
-INLINE int walk_layer(const int relu, const FL(fl_line_layer) *l, FL(fl_line) *line)
+INLINE int walk_layer(const int relu, const int close, const FL(fl_line_layer) *l, FL(fl_line) *line)
 {
     const size_t n_vecs = l->stride / LANES;
     size_t n_tiles = fl_tile_count(n_vecs, WALK_VECS);
@@ -254,7 +264,7 @@ INLINE int walk_layer(const int relu, const FL(fl_line_layer) *l, FL(fl_line) *l
         const size_t vecs = fl_tile_rows(n_vecs - v, n_tiles);
         int sure = 0;
         switch (vecs) {
-#define VECS(vecs) case vecs: sure = walk_vectors(vecs, relu, l, line, v * LANES); break;
+#define VECS(vecs) case vecs: sure = walk_vectors(vecs, relu, close, l, line, v * LANES); break;
 #if defined(FL_SIMD_AVX512)
         VECS(1)
         VECS(2)
@@ -276,39 +286,120 @@ INLINE int walk_layer(const int relu, const FL(fl_line_layer) *l, FL(fl_line) *l
 static int walk(const FL(fl_line_layer) *l, FL(fl_line) *line)
 {
     line->n_crossings = 0;
-    return l->all_relu ? walk_layer(1, l, line) : walk_layer(0, l, line);
+    if (line->close) return l->all_relu ? walk_layer(1, 1, l, line) : walk_layer(0, 1, l, line);
+    return l->all_relu ? walk_layer(1, 0, l, line) : walk_layer(0, 0, l, line);
 }
 
-static int place(FL(fl_line) *line)
+static int place(const FL(fl_line_layer) *l, FL(fl_line) *line)
 {
-    const FL(fl_crossings) *c = &line->crossings;
-    const real *restrict begins = c->begins, *restrict values = c->values, *restrict slopes = c->slopes;
-    const real *restrict errors = c->errors, *restrict roundings = c->roundings;
-    real *restrict t = c->t, *restrict spreads = c->spreads;
-    int sure = 1;
-    for (size_t i = 0; i < line->n_crossings; i++) {
-        const real steepness = slopes[i] < 0 ? -slopes[i] : slopes[i];
-        const real spread = (errors[i] + roundings[i]) / (steepness - roundings[i]);
-        t[i] = begins[i] - values[i] / slopes[i];
+    const FL(fl_crossings) *c = line->crossings;
+    const size_t first = 2 + line->n_vertices, end = first + line->n_crossings;
+    const real *restrict values = c->values, *restrict slopes = c->slopes, *restrict along = line->along->t[0];
+    const real *restrict steepest = line->steepest, *restrict errors = line->errors, *restrict folds = l->slopes;
+    const uint32_t *restrict units = c->units, *restrict pieces = c->pieces;
+    real *restrict t = c->t, *restrict spreads = c->spreads, *restrict jumps = c->jumps;
+    real *restrict roundings = c->roundings;
+    int64_t n_sure = 0;   /* as wide as a double: the loop becomes vectors */
+    for (size_t i = first; i < end; i++) {
+        const real steepness = real_size(slopes[i]);
+        const real rounding = line->walk_gamma * (real_size(values[i]) + 2 * steepest[units[i]]);
+        const real spread = (errors[units[i]] + rounding) / (steepness - rounding);
+        t[i] = along[pieces[i] + (pieces[i] != 0)] - values[i] / slopes[i];
         spreads[i] = spread * (1 + (real)0x1p-20) + 4 * REAL_UNIT_ROUNDOFF;
-        sure &= steepness > 2 * roundings[i];
+        jumps[i] = (1 - folds[units[i]]) * steepness;
+        roundings[i] = rounding;
+        n_sure += steepness > 2 * rounding;
     }
-    return sure;
+    for (size_t i = first; i < end; i++) {
+        const uint32_t unit = units[i];
+        const real fold = real_size(folds[unit]), most = (fold > 1 ? fold : 1) * errors[unit];
+        line->next_sizes[unit] += real_size(jumps[i]) + (real)FL_LEAST;
+        line->next_errors[unit] = (line->next_errors[unit] > most ? line->next_errors[unit] : most)
+                                  + 2 * roundings[i] * real_size(1 - folds[unit]);
+    }
+    return n_sure == (int64_t)line->n_crossings;
 }
 
-/* Equal keys get equal ranks, so that what had theirs remains the block's first. */
-static void rank(size_t first, size_t n, const real *restrict keys, uint32_t *restrict sorted)
+#define RANKED 128
+#define RANKED_VECS 4
+
+/* Lists n <= RANKED numbers, from `first` on, in sorted[first ..] by rising keys. Equal keys get equal ranks, and
+   some are listed for others: what had theirs is the block's first. Reads a vector beyond. */
+INLINE void rank(size_t first, size_t n, const real *restrict keys, uint32_t *restrict sorted)
 {
     keys += first;
     for (size_t i = 0; i < n; i++) sorted[first + i] = (uint32_t)first;
-    for (size_t i = 0; i < n; i += LANES) {
-        const vec mine = v_load(keys + i);
-        vec n_before = v_set1(-1);
-        real ranks[LANES];
-        for (size_t j = 0; j < n; j++) n_before = v_add_where(v_at_most(v_set1(keys[j]), mine), n_before, v_set1(1));
-        v_store(ranks, n_before);
-        for (size_t j = 0; j < LANES && i + j < n; j++) sorted[first + (size_t)ranks[j]] = (uint32_t)(first + i + j);
+    for (size_t i = 0; i < n; i += RANKED_VECS * LANES) {
+        vec mine[RANKED_VECS], n_before[RANKED_VECS];
+        real ranks[RANKED_VECS * LANES];
+        UNROLL for (int v = 0; v < RANKED_VECS; v++) {
+            mine[v] = v_load(keys + i + v * LANES);
+            n_before[v] = v_set1(-1);
+        }
+        for (size_t j = 0; j < n; j++)
+            UNROLL for (int v = 0; v < RANKED_VECS; v++)
+                n_before[v] = v_add_where(v_at_most(v_set1(keys[j]), mine[v]), n_before[v], v_set1(1));
+        UNROLL for (int v = 0; v < RANKED_VECS; v++) v_store(ranks + v * LANES, n_before[v]);
+        for (size_t j = 0; j < RANKED_VECS * LANES && i + j < n; j++)
+            sorted[first + (size_t)ranks[j]] = (uint32_t)(first + i + j);
     }
+}
+
+/* Lists the crossings along the line: blocks in order, which then are merged. */
+INLINE const uint32_t *sort(FL(fl_along) *along, const real *t, size_t n)
+{
+    uint32_t *sorted = along->sorted[0], *next = along->sorted[1];
+    for (size_t first = 0; first < n; first += RANKED) rank(first, n - first < RANKED ? n - first : RANKED, t, sorted);
+    for (size_t size = RANKED; size < n; size *= 2) {
+        for (size_t begin = 0; begin < n; begin += 2 * size) {
+            const size_t middle = n - begin < size ? n : begin + size, end = n - middle < size ? n : middle + size;
+            for (size_t i = begin, j = middle, at = begin; at < end; at++)
+                next[at] = j == end || (i < middle && t[sorted[i]] <= t[sorted[j]]) ? sorted[i++] : sorted[j++];
+        }
+        uint32_t *swap = sorted;
+        sorted = next;
+        next = swap;
+    }
+    return sorted;
+}
+
+#define COPIED 8
+
+static int merge(FL(fl_along) *along, const FL(fl_crossings) *c, size_t n_vertices, size_t n_crossings)
+{
+    const size_t n = n_vertices + n_crossings, first = 2 + n_vertices;
+    const uint32_t *restrict old = along->order[0], *restrict sorted = sort(along, c->t + first, n_crossings);
+    const real *restrict old_t = along->t[0], *restrict old_spreads = along->spreads[0];
+    uint32_t *restrict order = along->order[1];
+    real *restrict t = along->t[1], *restrict spreads = along->spreads[1];
+    t[0] = 0;
+    for (size_t i = 0, k = 0; i <= n_crossings; i++) {
+        const size_t row = i < n_crossings ? first + sorted[i] : 0, end = row ? c->pieces[row] : n_vertices;
+        if (end < k) return 0;   /* rounding has put two crossings in each other's pieces, or in one place */
+        /* Mostly one copy does, and nothing is to be guessed; what it copies too much is overwritten. */
+        for (; k <= end; k += COPIED) {
+            memcpy(order + k + i, old + k, COPIED * sizeof *order);
+            memcpy(t + k + i + 1, old_t + k + 1, COPIED * sizeof *t);
+            memcpy(spreads + k + i, old_spreads + k, COPIED * sizeof *spreads);
+        }
+        k = end;
+        if (!row) break;
+        order[end + i] = (uint32_t)row;
+        t[end + i + 1] = c->t[row];
+        spreads[end + i] = c->spreads[row];
+    }
+    t[n + 1] = 1;
+    spreads[n] = 0;
+    int64_t n_apart = 0 < t[1] - spreads[0];   /* as wide as a double: the loop becomes vectors */
+    for (size_t k = 0; k < n; k++) n_apart += t[k + 1] + spreads[k] < t[k + 2] - spreads[k + 1];
+    for (size_t k = 0; k <= n; k++) along->steps[k] = t[k + 1] - t[k];
+    along->order[1] = along->order[0];
+    along->t[1] = along->t[0];
+    along->spreads[1] = along->spreads[0];
+    along->order[0] = order;
+    along->t[0] = t;
+    along->spreads[0] = spreads;
+    return n_apart == (int64_t)n + 1;
 }
 
 #if FL_REAL_BITS == 80
@@ -340,12 +431,14 @@ static void accumulate(size_t n_rows, const uint32_t *order, const real *restric
 }
 
 static const FL(fl_line_kernels) line_kernels = {
+    .most_rows = PUSH_ROWS,
     .list = list,
+    .list_sizes = list_sizes,
     .push = push,
     .scale = scale,
     .walk = walk,
     .place = place,
-    .rank = rank,
+    .merge = merge,
     .accumulate = accumulate,
 };
 

@@ -10,6 +10,7 @@
 #define FL_CELL_TABLE_(isa) fl_cell_kernels_##isa
 
 #include <float.h>
+#include <math.h>
 
 #if FL_REAL_BITS == 32
 typedef float real;
@@ -17,16 +18,19 @@ typedef float real;
 #define FL_TABLE(isa) fl_kernels_##isa##_f32
 #define REAL_UNIT_ROUNDOFF (FLT_EPSILON / 2)
 #define REAL_SMALLEST FLT_TRUE_MIN
+#define real_size fabsf
 #elif FL_REAL_BITS == 64
 typedef double real;
 #define FL(name) name##_f64
 #define FL_TABLE(isa) fl_kernels_##isa##_f64
 #define REAL_UNIT_ROUNDOFF (DBL_EPSILON / 2)
 #define REAL_SMALLEST DBL_TRUE_MIN
+#define real_size fabs
 #elif FL_REAL_BITS == 80
 typedef long double real;
 #define FL(name) name##_wide
 #define REAL_UNIT_ROUNDOFF (LDBL_EPSILON / 2)
+#define real_size fabsl
 #else
 #error "compile with FL_REAL_BITS=32, 64 or 80"
 #endif

@@ -61,6 +61,7 @@ INLINE vec v_max(vec a, vec b) { return a > b ? a : b; }
 INLINE vec v_select(vmask m, vec a, vec b) { return m ? a : b; }
 INLINE vmask v_at_most(vec a, vec b) { return a <= b; }
 INLINE uint32_t v_bits(vmask m) { return (uint32_t)m; }
+INLINE vmask v_mask(uint32_t bits) { return bits & 1; }
 
 #elif defined(FL_SIMD_AVX512)
 #include <immintrin.h>

@@ -1,5 +1,6 @@
 """Where segments cross the folds of a network, proved: in floating point, in rationals where that is open."""
 
+import functools
 import math
 
 import numpy as np
@@ -17,7 +18,7 @@ __all__ = ["Knots", "breakpoints", "knots"]
 # neurons: some hundredths of a second, so that Ctrl-C is heard.
 _STEP_OPERATIONS = 100_000_000
 _PARTS_PER_WORKER = 4
-_SEGMENTS_THAT_TELL = 256
+_SEGMENTS_THAT_TELL = 64
 
 
 class Knots:
@@ -262,9 +263,10 @@ class _Table:
 
     def grow(self):
         """Make room for as many rows as it looks like, once enough were seen to tell."""
-        room, expected = len(self.rows["t"]), self.n_rows / max(self.n_segments, 1) * len(self.counts)
-        most = math.inf if self.n_segments >= _SEGMENTS_THAT_TELL else 4 * room
-        self.resize(int(min(max(1.05 * expected, 1.25 * room), most)))
+        room, n = len(self.rows["t"]), max(self.n_segments, 1)
+        expected = self.n_rows / n * len(self.counts)
+        most = math.inf if n >= _SEGMENTS_THAT_TELL else 4 * room
+        self.resize(int(min(max((1.05 + 2 / math.sqrt(n)) * expected, 1.25 * room), most)))
 
     def sweep(self, sweep, starts, stops, how, stop):
         """Add segments by a sweep, until `stop` has an item; returns whether the next one is undecided."""
@@ -306,18 +308,15 @@ def _knots_of_part(stop, net, starts, stops, extend):
     """The table of some segments, which is all of one task, until `stop` has an item."""
     wide = net._in_float64()
     table = _Table(len(starts), net.n_out)
-    sweeps = [
-        (name, Sweep(wide.weights, wide.biases, wide.slopes, name == "in long double"))
-        for name in ("in float64", "in long double")
-    ]
+    sweep_of = functools.cache(lambda name: Sweep(wide.weights, wide.biases, wide.slopes, name == "in long double"))
     step = max(_STEP_OPERATIONS // (sum(w.size for w in net.weights) * (1 + net.n_neurons)), 1)
     while table.n_segments < len(starts) and not stop:
         n = 1
         if not extend:
-            for name, sweep in sweeps:
+            for name in ("in float64", "in long double"):
                 part = slice(table.n_segments, table.n_segments + (step if n else 1))
                 n = 0
-                if not table.sweep(sweep, starts[part], stops[part], name, stop):
+                if not table.sweep(sweep_of(name), starts[part], stops[part], name, stop):
                     break
             else:
                 n = 1
