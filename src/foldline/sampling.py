@@ -76,7 +76,8 @@ def count_patterns(
     >>> print(fl.count_patterns(net, fl.sample.uniform(fl.Box(-1, 1, n_in=1), 1e5)))
     2 distinct patterns among 100,000 points, 0 seen once.
     This is a lower bound on the number of regions, never a count of them.
-    About 99.99% or more of the volume is in a region seen here.
+    At least 99.98% of the volume is in a region seen here: with 95% confidence,
+    if the points are independent and uniform.
     """
     given = {"memory_limit": memory_limit, "spill_dir": spill_dir}
     given = {name: value for name, value in given.items() if value is not None}

@@ -211,8 +211,8 @@ def _count_sample(args, net, workers):
 
 
 def _facts(found):
-    names = ("distinct", "n_points", "of", "singletons", "doubletons", "coverage", "chao1_lower")
-    names += ("inverse_simpson", "saturated", "standard_error", "status", "loss")
+    names = ("distinct", "n_points", "of", "singletons", "doubletons", "coverage", "coverage_lower")
+    names += ("chao1_lower", "inverse_simpson", "saturated", "standard_error", "status", "loss")
     return {name: getattr(found, name) for name in names} | {"note": str(found)}
 
 
