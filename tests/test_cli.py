@@ -475,6 +475,7 @@ PLANES = {
     ("--axes", "2,1", "--origin", "-.5,.25,1", "--extent", "0.5"): fl.Plane(
         [-0.5, 0.25, 1], [0, 0, 1], [0, 1, 0], extent=0.5
     ),
+    ("--axes", "c,a", "--names", "a,b,c"): fl.Plane([0, 0, 0], [0, 0, 1], [1, 0, 0]),
     ("--u", "-1,0,1", "--v", "0,1,-.5"): fl.Plane([0, 0, 0], [-1, 0, 1], [0, 1, -0.5]),
     ("--through", "1,0,0", "-1,0,1", "0,-2,0"): fl.Plane.through([1, 0, 0], [-1, 0, 1], [0, -2, 0]),
 }
@@ -498,6 +499,8 @@ def test_slice_draws_a_picture(capsys, tmp_path, model, color_by):
     assert run("slice", model, "--axes", "0,1", "--picture", path, "--color-by", color_by) == 0
     assert re.search(rf"\n{path}: \d+ activation regions drawn\.\n$", capsys.readouterr().out)
     assert path.read_bytes().startswith(b"\x89PNG")
+    assert run("slice", model, "--axes", "0,1", "--picture", path, "--kind", "linear") == 0
+    assert "drawn, of which neighbours may have one map." in capsys.readouterr().out
     partly = document_of_limit(capsys, "slice", model, "--axes", "0,1", "--max-regions", 3, "--picture", path)
     assert (partly["count"], partly["status"], partly["picture"]) == (3, "limit", str(path))
 
@@ -523,6 +526,7 @@ def test_slice_refuses_bad_planes(capsys, model):
     )
     for axes in ("0,3", "0.5,1", "0", "0,-1"):
         assert "inputs 0 to 2" in error(capsys, "slice", model, "--axes", axes)
+    assert "as in dose,age" in error(capsys, "slice", model, "--axes", "dose,x2", "--names", "dose,age,bmi")
     assert "parallel" in error(capsys, "slice", model, "--axes", "1,1")
     assert "takes 3" in error(capsys, "slice", model, "--u", "1,0", "--v", "0,1", "--origin", "0,0")
     assert "extent is" in error(capsys, "slice", model, "--axes", "0,1", "--extent", "0")

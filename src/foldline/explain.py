@@ -10,7 +10,7 @@ from . import sample as samples
 from .counting import check_question
 from .domains import Box, Space
 from .explanation import Explanation, HalfSpace, Piece
-from .frames import Frame
+from .frames import Frame, checked_names
 from .linear_pieces import Describer, linear_regions
 from .regions import regions
 
@@ -84,7 +84,7 @@ def explain(net, domain, names=None, *, most=10, digits=3, max_regions=None, tim
     for name, value in (("most", most), ("digits", digits)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} is {value!r}; wanted an int, at least 1")
-    frame = Frame(domain, _checked_names(names, net.n_in))
+    frame = Frame(domain, checked_names(names, net.n_in))
     is_space = isinstance(domain, Space)
     if is_space:
         domain = _box_of_cones(net, domain)
@@ -135,19 +135,6 @@ def explain(net, domain, names=None, *, most=10, digits=3, max_regions=None, tim
         longest = max(longest, time.monotonic() - now)
     where, points = frame.where(digits), frame.points(points)
     return Explanation(tuple(pieces), n_pieces, n_regions, n_samples, frame.names, where, digits, points)
-
-
-def _checked_names(names, n_in):
-    if names is None:
-        return tuple(f"x{k + 1}" for k in range(n_in))
-    if isinstance(names, str):
-        raise TypeError(f"names is {names!r}; wanted a sequence of {n_in} strings")
-    names = tuple(names)
-    if not all(isinstance(name, str) and name.strip() for name in names):
-        raise TypeError(f"names is {names!r}; wanted strings, none of them empty")
-    if len(names) != n_in or len(set(names)) != n_in:
-        raise ValueError(f"names is {names!r}; wanted {n_in} different ones, one for each input")
-    return names
 
 
 def _box_of_cones(net, space):

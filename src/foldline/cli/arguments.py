@@ -88,6 +88,9 @@ def parser():
         add("--low", type=_finite_numbers, default=[-1.0], help=f"lower {ends} (-1)")
         add("--high", type=_finite_numbers, default=[1.0], help=f"upper {ends} (1)")
 
+    def add_names(sub):
+        sub.add_argument("--names", metavar="A,B,...", help="of the inputs, with commas (x1,x2,...)")
+
     def add_limits(sub):
         add = sub.add_argument
         add("--max-regions", metavar="N", type=_positive, help="stop after N activation regions")
@@ -139,7 +142,8 @@ def parser():
     add("--workers", type=_positive, default=1, help="threads (1)")
     sub = model_command("slice", counts.slice_model, "count, and draw, the regions of a plane slice")
     add = sub.add_argument
-    add("--axes", metavar="I,J", type=_finite_numbers, help="along two inputs, numbered from 0")
+    add("--axes", metavar="I,J", help="along two inputs, numbered from 0, or by name")
+    add_names(sub)
     add("--origin", metavar="POINT", type=_finite_numbers, help="the middle of the slice (0,0,...)")
     add("--u", metavar="VECTOR", type=_finite_numbers, help="along two directions: the one")
     add("--v", metavar="VECTOR", type=_finite_numbers, help="and the other")
@@ -171,7 +175,7 @@ def parser():
     add("--extend", action="store_true", help="all of the line through both, in rationals")
     sub = model_command("explain", verdicts.explain, "the pieces of a model as formulas")
     add = sub.add_argument
-    add("--names", metavar="A,B,...", help="of the inputs, with commas (x1,x2,...)")
+    add_names(sub)
     add_box(sub)
     add("--space", action="store_true", help="all of space instead of the box, for networks without biases")
     add("--vary", metavar="A,B", help="one or two inputs that vary; the others are held")

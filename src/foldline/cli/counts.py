@@ -10,11 +10,12 @@ import foldline as fl
 
 from .. import reports
 from ..formats import optional
+from ..frames import checked_names
 from .codes import DONE, LIMIT
 from .points import blocks, read_points
 from .talk import Progress
 
-__all__ = ["SAMPLERS", "box_of", "count", "regions", "slice_model"]
+__all__ = ["SAMPLERS", "box_of", "count", "names_of", "regions", "slice_model"]
 
 
 SAMPLERS = ("uniform", "sobol", "lines")
@@ -158,7 +159,8 @@ def _write_parquet(args, net, box):
 def slice_model(args):
     net = fl.load(args.model, drop_final=args.drop_final)
     _check_output(args.of_output, net)
-    plane = _plane(args, net)
+    names = names_of(args, net)
+    plane = _plane(args, net, names)
     ax = None
     if args.picture is not None:  # what is wrong with it is told before the work, not after it
         fl.plot.check_name(args.picture)
@@ -168,14 +170,20 @@ def slice_model(args):
     if ax is not None:
         with Progress("drawing") as progress:
             found = fl.regions(net, plane, progress=progress.count, **_limits(args))
-            fl.plot.regions(found, ax=ax, color_by=args.color_by, output=args.of_output)
+            fl.plot.regions(found, ax=ax, color_by=args.color_by, output=args.of_output, names=names)
             fl.plot.save(ax, args.picture)
-        text += f"\n{args.picture}: {len(found):,} activation regions drawn."
+        text += f"\n{args.picture}: {len(found):,} activation regions drawn"
+        text += ", of which neighbours may have one map." if args.kind in ("linear", "affine") else "."
         code = max(code, DONE if found.status == "complete" else LIMIT)
     return facts, text, code
 
 
-def _plane(args, net):
+def names_of(args, net):
+    """What the inputs are called."""
+    return checked_names(args.names.split(",") if args.names else None, net.n_in)
+
+
+def _plane(args, net, names):
     """The slice asked for: along two inputs, along two directions, or through three points."""
     given = [args.axes is not None, args.u is not None or args.v is not None, args.through is not None]
     if sum(given) != 1 or (args.u is None) != (args.v is None) or args.through and args.origin:
@@ -189,9 +197,14 @@ def _plane(args, net):
         return fl.Plane(plane.origin, plane.u, plane.v, args.extent)
     directions = (args.u, args.v)
     if args.axes is not None:
-        if len(args.axes) != 2 or not all(0 <= k < net.n_in and k == int(k) for k in args.axes):
-            raise ValueError(f"--axes names two of the inputs 0 to {net.n_in - 1}, as in 0,1")
-        directions = np.eye(net.n_in)[[int(k) for k in args.axes]]
+        places = {str(k): k for k in range(net.n_in)} | {name: k for k, name in enumerate(names)}
+        axes = [places.get(name) for name in args.axes.split(",")]
+        if len(axes) != 2 or None in axes:
+            raise ValueError(
+                f"--axes is {args.axes}; wanted two of the inputs 0 to {net.n_in - 1}, as in 0,1, or two of "
+                f"their names, as in {','.join(names[:2])}"
+            )
+        directions = np.eye(net.n_in)[axes]
     origin = np.zeros(net.n_in) if args.origin is None else args.origin
     return fl.Plane(origin, *directions, 1.0 if args.extent is None else args.extent)
 

@@ -7,7 +7,7 @@ import numpy as np
 import foldline as fl
 
 from .codes import DONE, LIMIT, NO
-from .counts import box_of
+from .counts import box_of, names_of
 from .evaluations import numbers
 from .talk import Progress
 
@@ -95,7 +95,7 @@ def verify(args):
 
 def explain(args):
     net = fl.load(args.model, drop_final=args.drop_final)
-    names = args.names.split(",") if args.names else [f"x{k + 1}" for k in range(net.n_in)]
+    names = names_of(args, net)
     with Progress("looking"):
         limits = {"max_regions": args.max_regions, "time_limit": args.time_limit}
         domain = _explained_domain(args, net, names)
