@@ -14,6 +14,7 @@ from .evaluation import unpack_patterns
 from .exact_cells import MOST_DIMENSIONS_OF_CORNERS
 from .maps import maps_of
 from .walk import MOST_DIMENSIONS_IN_TIME, Rows, Walk, check_engine, parts
+from .wording import counted
 
 __all__ = ["by_regions"]
 
@@ -39,9 +40,10 @@ def by_regions(question, most):
                 break
         if is_open:
             break
-    limit = f"a limit was met after {seen.n:,} regions"
+    limit = f"a limit was met after {counted(seen.n, 'region')}"
     if d > MOST_DIMENSIONS_OF_CORNERS and seen.n <= most and not question.late():
-        limit = f"after {seen.n:,} regions doubles do not decide, and in {d} dimensions integers are too slow"
+        there = counted(seen.n, "region")
+        limit = f"after {there} doubles do not decide, and in {d} dimensions integers are too slow"
     if question.tol:
         return _nearly(question, seen, limit if is_open else None)
     if is_open:
@@ -224,7 +226,7 @@ def _nearly(question, seen, limit):
     try:
         deviation = certificate.deviation(deadline=question.end)
     except (TimeoutError, ValueError) as error:
-        reason = str(error) or f"a limit was met in proving {seen.n:,} regions"
+        reason = str(error) or f"a limit was met in proving {counted(seen.n, 'region')}"
         return question.verdict("undecided", reason, **facts)
     if deviation <= Fraction(question.tol):
         reason = "an affine map is within tol"

@@ -15,6 +15,7 @@ from .errors import FormatError
 from .files import replacing
 from .network import Network
 from .proofs import Chain, Place, Refused, largest_deviation
+from .wording import counted
 
 __all__ = ["Certificate", "Witness", "load_proof", "midpoint", "plain_domain"]
 
@@ -124,7 +125,7 @@ class Certificate(_Proof):
 
     def __repr__(self):
         within = f" within {float(self.tol):g}" if self.tol else ""
-        return f"Certificate(affine{within}, {self.domain['kind']}, {len(self.patterns):,} patterns)"
+        return f"Certificate(affine{within}, {self.domain['kind']}, {counted(len(self.patterns), 'pattern')})"
 
     def deviation(self, net=None, deadline=float("inf")):
         """The largest distance of an output from the map, anywhere on the domain: exact, a Fraction.

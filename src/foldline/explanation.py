@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .wording import EXACT_DIGITS, Writer, symbol
+from .wording import EXACT_DIGITS, Writer, counted, symbol
 
 __all__ = ["Explanation", "HalfSpace", "Piece"]
 
@@ -92,7 +92,7 @@ class Explanation:
         return len(self.pieces) == self.n_pieces
 
     def __repr__(self):
-        return f"<Explanation, {len(self.pieces)} pieces {self.where}; print() shows them>"
+        return f"<Explanation, {counted(len(self.pieces), 'piece')} {self.where}; print() shows them>"
 
     def __str__(self):
         writer = Writer(self.names, self._digits)
@@ -177,10 +177,12 @@ class Explanation:
         if self.n_pieces == 1:
             return f"One formula {self.where}"
         if self.n_pieces is None:
-            return f"The {n} largest pieces {self.where}"
+            largest = "largest piece" if n == 1 else f"{n} largest pieces"
+            return f"The {largest} seen by a sample of {self.n_samples:,} points {self.where}"
         if self.is_complete:
             return f"{n} linear pieces {self.where}"
-        return f"The {n} largest of {self.n_pieces:,} linear pieces {self.where}"
+        largest = "largest" if n == 1 else f"{n} largest"
+        return f"The {largest} of {self.n_pieces:,} linear pieces {self.where}"
 
     def _written(self, writer, piece):
         """(share, a formula for each output, what holds in each part)."""

@@ -13,6 +13,7 @@ from .exact_forms import map_on
 from .facets import of_length_1
 from .maps import map_errors
 from .regions import regions
+from .wording import counted
 
 __all__ = ["Folds", "folds"]
 
@@ -59,7 +60,7 @@ class Folds(NamedTuple):
         return len(self.pairs)
 
     def __repr__(self):
-        return f"Folds({len(self.pairs):,} between {len(self.regions):,} regions, {self.status})"
+        return f"Folds({len(self.pairs):,} between {counted(len(self.regions), 'region')}, {self.status})"
 
 
 def folds(net, domain, *, max_regions=None, time_limit=None, workers=1):

@@ -10,6 +10,7 @@ from .cells import quotient
 from .domains import Segment
 from .executors import check_workers, map_parts
 from .network import Network
+from .wording import counted
 
 __all__ = ["Knots", "breakpoints", "knots"]
 
@@ -45,6 +46,8 @@ class Knots:
         double, or exact and rounded once, for segments that floating point did not decide).
     segment, slope_before : ndarray
         Which segment, int64, and the derivative before this t, as `slope_after`; made when asked for.
+    n_crossings, n_knots : int
+        Neurons that flip at one place make one crossing.
     stats : dict
         How many segments were decided "in float64", "in long double" and "in rationals".
     """
@@ -78,6 +81,14 @@ class Knots:
         object.__setattr__(self, "stats", stats)
 
     @property
+    def n_crossings(self):
+        return len(self.t) - len(self._tied)
+
+    @property
+    def n_knots(self):
+        return int(np.count_nonzero(self.is_knot) - np.count_nonzero(self.is_knot[self._tied]))
+
+    @property
     def segment(self):
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
@@ -104,8 +115,7 @@ class Knots:
         return len(self.t)
 
     def __repr__(self):
-        n_knots = np.count_nonzero(self.is_knot) - np.count_nonzero(self.is_knot[self._tied])
-        return f"Knots({len(self)} crossings, {n_knots} knots)"
+        return f"Knots({counted(self.n_crossings, 'crossing')}, {counted(self.n_knots, 'knot')})"
 
 
 def knots(net, start, stop, *, extend=False, workers=1):

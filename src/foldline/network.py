@@ -6,6 +6,7 @@ import numpy as np
 
 from . import evaluation
 from ._core import Core
+from .wording import counted
 
 __all__ = ["Network"]
 
@@ -190,7 +191,7 @@ class Network:
 
     def __repr__(self):
         shape = "-".join(str(n) for n in (self.n_in, *self.widths, self.n_out))
-        return f"Network({shape}, {self.dtype}, {self.n_neurons} neurons)"
+        return f"Network({shape}, {self.dtype}, {counted(self.n_neurons, 'neuron')})"
 
     def _in_float64(self):
         """The same function in float64, kept once made: for bits that float32 leaves open."""

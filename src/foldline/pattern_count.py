@@ -3,6 +3,8 @@
 import math
 from typing import NamedTuple
 
+from .wording import counted
+
 __all__ = ["PatternCount"]
 
 _CONFIDENCE = 0.95
@@ -118,11 +120,11 @@ class PatternCount(NamedTuple):
         lost = [f"Not all {self.of} were looked at: {self.loss}."] if self.loss else []
         if not self.n_points:
             return "\n".join(["No points: nothing is known.", *lost])
-        about = f"{self.distinct:,}"
+        about = counted(self.distinct, "distinct pattern")
         if self.standard_error:
-            about = f"about {about} (± {self.standard_error:.1%})"
+            about = f"about {self.distinct:,} (± {self.standard_error:.1%}) distinct patterns"
         lines = [
-            f"{about} distinct patterns among {self.n_points:,} {self.of}, {self.singletons:,} seen once.",
+            f"{about} among {counted(self.n_points, self.of[:-1])}, {self.singletons:,} seen once.",
             "This is a lower bound on the number of regions, never a count of them.",
         ]
         if self.saturated:

@@ -10,6 +10,7 @@ from .files import replacing
 from .frames import Frame, checked_names
 from .region_tables import Regions
 from .sample import _bounding_box
+from .wording import counted
 
 __all__ = ["check_name", "knots", "new_axes", "regions", "save"]
 
@@ -103,7 +104,7 @@ def regions(result, ax=None, color_by="region", output=0, names=None):
     for k, axis in enumerate((ax.xaxis, ax.yaxis)):
         axis.set_label_text(frame.names[k])
         _show_inputs(axis, frame, k)
-    count = _counted(len(result), "activation region")
+    count = counted(len(result), "activation region")
     ax.set_title(f"{count}, proved" if result.status == "complete" else f"{count}, and there are more")
     return ax
 
@@ -149,7 +150,7 @@ def knots(net, start, stop, ax=None, output=0):
     if len(found):
         ax.legend(frameon=False)
     ax.set(xlabel="t, from start (0) to stop (1)", ylabel=f"output {output}", xlim=(0, 1))
-    ax.set_title(f"{_counted(len(t), 'knot')}, proved")
+    ax.set_title(f"{counted(len(t), 'knot')}, proved")
     return ax
 
 
@@ -182,10 +183,6 @@ def _imported(name):
         return importlib.import_module(name)
     except ImportError:
         raise ImportError('pictures need matplotlib: pip install "foldline[plot]"') from None
-
-
-def _counted(n, noun):
-    return f"{n:,} {noun}{'s' * (n != 1)}"
 
 
 def _show_inputs(axis, frame, k):

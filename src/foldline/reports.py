@@ -3,6 +3,7 @@
 import numpy as np
 
 from .bench import short, table
+from .wording import counted
 
 __all__ = ["count_sentences", "formula", "region_table", "regions_sentence"]
 
@@ -24,22 +25,18 @@ def count_sentences(found):
         how = "proved in doubles where their rounding bound suffices, else in exact arithmetic"
     else:
         how = "proved in doubles, every rounding bounded"
-    rate = f"{_counted(stats['cells'], 'piece')} in {seconds:.2g} s, {short(stats['cells'] / seconds)}/s"
+    rate = f"{counted(stats['cells'], 'piece')} in {seconds:.2g} s, {short(stats['cells'] / seconds)}/s"
     n = stats["by_rationals"]
     if stats["engine"] == "exact":
         rate += ", all in exact arithmetic"
     else:
-        parts = f"{_counted(n, 'part')} of the tree" if n else "no sign"
+        parts = f"{counted(n, 'part')} of the tree" if n else "no sign"
         rate += f" (engine {stats['engine']}); {parts} needed rationals"
     return f"{_regions(found.count, found.kind)}, {how}.\n{rate}."
 
 
 def _regions(n, kind="activation"):
-    return _counted(n, f"{kind} region")
-
-
-def _counted(n, noun):
-    return f"{n:,} {noun}{'s' * (n != 1)}"
+    return counted(n, f"{kind} region")
 
 
 def regions_sentence(found):

@@ -18,6 +18,7 @@ from .exact_forms import forms_on, map_on
 from .maps import maps_of
 from .sensitivity import sensitivities
 from .survey import ExactRegion, batches, check_bounded, facet_point, float_points
+from .wording import counted
 
 __all__ = ["NotConvex", "NotMonotone", "ShapeVerdict", "check_convex", "check_monotone"]
 
@@ -57,7 +58,7 @@ class ShapeVerdict:
         return self.status == "yes"
 
     def __repr__(self):
-        return f"<{self.question}: {self.status}, by {self.by}, {self.n_regions:,} regions>"
+        return f"<{self.question}: {self.status}, by {self.by}, {counted(self.n_regions, 'region')}>"
 
 
 class NotConvex:

@@ -9,11 +9,16 @@ from decimal import Decimal
 from fractions import Fraction
 from math import gcd, lcm
 
-__all__ = ["EXACT_DIGITS", "Writer", "symbol"]
+__all__ = ["EXACT_DIGITS", "Writer", "counted", "symbol"]
 
 # Digits in which a number may be written exactly, and the largest integer coefficient of a half-space.
 EXACT_DIGITS = 6
 _LARGEST_INTEGER = 999
+
+
+def counted(n, noun):
+    """``1 region``, ``1,492 regions``."""
+    return f"{n:,} {noun}{'s' * (n != 1)}"
 
 
 class Writer:

@@ -11,6 +11,7 @@ import foldline as fl
 from .. import reports
 from ..formats import optional
 from ..frames import checked_names
+from ..wording import counted
 from .codes import DONE, LIMIT
 from .points import blocks, read_points
 from .talk import Progress
@@ -151,7 +152,7 @@ def _write_parquet(args, net, box):
     with Progress("describing") as progress:
         found = fl.write_regions(net, box, args.parquet, progress=progress.count, **how)
     complete = found["status"] == "complete"
-    text = f"{args.parquet}: {found['count']:,} regions in Parquet files"
+    text = f"{args.parquet}: {counted(found['count'], 'region')} in Parquet files"
     text += ", all of them, proved." if complete else "; there are more."
     return {"model": args.model, **_about(box), **found}, text, DONE if complete else LIMIT
 
@@ -172,7 +173,7 @@ def slice_model(args):
             found = fl.regions(net, plane, progress=progress.count, **_limits(args))
             fl.plot.regions(found, ax=ax, color_by=args.color_by, output=args.of_output, names=names)
             fl.plot.save(ax, args.picture)
-        text += f"\n{args.picture}: {len(found):,} activation regions drawn"
+        text += f"\n{args.picture}: {counted(len(found), 'activation region')} drawn"
         text += ", of which neighbours may have one map." if args.kind in ("linear", "affine") else "."
         code = max(code, DONE if found.status == "complete" else LIMIT)
     return facts, text, code
@@ -211,7 +212,7 @@ def _plane(args, net, names):
 
 def _check_output(output, net):
     if output >= net.n_out:
-        raise ValueError(f"--of-output is {output}; this network has {net.n_out} outputs, from 0")
+        raise ValueError(f"--of-output is {output}; this network has {counted(net.n_out, 'output')}, from 0")
 
 
 def _count_sample(args, net, workers):
