@@ -799,7 +799,7 @@ def test_check_says_affine_with_the_map_and_exit_code_0(capsys, cancelling):
 
 
 def test_check_says_no_with_a_witness_and_exit_code_1(capsys, cancelling):
-    assert run("check", "--affine", cancelling) == 1
+    assert run("check", cancelling) == 1
     assert "f(x) + f(y) - 2 f(z)" in capsys.readouterr().out
     assert run("check", "--affine", cancelling, "--json") == 1
     witness = json.loads(capsys.readouterr().out)["witness"]
@@ -838,7 +838,6 @@ def test_verify_checks_a_saved_proof_in_another_process(capsys, cancelling, mode
 
 
 def test_check_and_verify_refuse_bad_input(capsys, cancelling, tmp_path):
-    assert "--affine" in error(capsys, "check", cancelling)
     assert "low < high" in error(capsys, "check", "--affine", cancelling, "--low", "1")
     assert "0 to 1" in error(capsys, "check", "--affine", cancelling, "--outputs", "2")
     assert "tolerance" in error(capsys, "check", "--affine", cancelling, "--tol=-1")

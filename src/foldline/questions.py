@@ -40,12 +40,12 @@ class Verdict:
     deviation : tuple of float
         Bounds of the largest distance of an output from the affine map nearest to it, proved.
     n_regions : int
-        Regions that were looked at one by one.
+        Regions that were looked at one by one; 0 where something quicker decided.
     volume_proved : float
         The share of the domain on which the outputs are known to be one map; NaN where that was not
         measured (polytopes, all of space, more than 6 dimensions).
     slope_change : float
-        The largest difference between entries of A in two regions that was seen.
+        The largest difference seen between entries of A in the first and another of these regions.
     seconds : float
     """
 
@@ -68,6 +68,11 @@ class Verdict:
 
     def __repr__(self):
         return f"Verdict({self.status}: {self.reason})"
+
+    def verify(self, net=None):
+        """Whether the certificate or the witness holds, recomputed in exact arithmetic; False without one."""
+        proof = self.certificate or self.witness
+        return proof is not None and proof.verify(net)
 
 
 # Large networks take a while to become integers, and many domains may be asked about.
@@ -99,7 +104,7 @@ class Question:
         self.plain = plain_domain(domain)
         self.place = Place(**self.plain)
         self.stable = None  # (active, inactive), where bounds were computed
-        self._known = {}
+        self._known, self._is_put_off = {}, False
 
     @property
     def n_coordinates(self):
@@ -194,6 +199,12 @@ class Question:
 
     def late(self):
         return time.monotonic() >= self.deadline
+
+    def put_off(self, seconds):
+        """Allow so much more, once, where it is late."""
+        if self.late() and not self._is_put_off:
+            self.deadline = self.end = time.monotonic() + seconds
+            self._is_put_off = True
 
 
 def rounded(ratio):

@@ -158,7 +158,7 @@ def parser():
     add_count(sub)
     sub = model_command("check", verdicts.check, "whether a model is affine on a box, with a proof")
     add = sub.add_argument
-    add("--affine", action="store_true", required=True, help="the question")
+    add("--affine", action="store_true", help="the question, and so far the only one")
     add_box(sub)
     add("--outputs", metavar="K", type=_whole_numbers, help="only these outputs, with commas (all)")
     add("--tol", type=_tolerance, default=0.0, help="how far from an affine map the outputs may be (0)")

@@ -69,10 +69,12 @@ def _verdict_text(found):
             f"Not affine: {found.reason}.\n{points}\n"
             f"  f(x) + f(y) - 2 f(z) = {float(w.gap):.6g} in output {w.outputs[0]}; the fold is of {neurons}."
         )
-    return (
-        f"Undecided: {found.reason}. One map is proved on {found.volume_proved:.3%} of the box; "
-        f"the largest change of slope seen is {found.slope_change:.6g}."
-    )
+    text = f"Undecided: {found.reason}."
+    if found.volume_proved > 0:
+        text += f" One map is proved on {found.volume_proved:.3%} of the box."
+    if found.slope_change:
+        text += f" The largest change of slope seen is {found.slope_change:.6g}."
+    return text
 
 
 def _term(factor, name):
