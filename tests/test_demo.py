@@ -132,7 +132,7 @@ def test_a_picture_that_cannot_be_made_is_one_line(tmp_path, monkeypatch):
     assert "cannot be written here (No such file or directory)" in demo.save_picture(tmp_path / "nowhere")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     said = demo.save_picture(tmp_path)
-    assert said == 'No picture: pictures need matplotlib: pip install "foldline[plot]".'
+    assert said == "No picture: pictures need matplotlib: pip install matplotlib."
     assert len(prose.paragraph(said).splitlines()) == 1
     assert not list(tmp_path.iterdir())
 

@@ -101,7 +101,7 @@ def count_regions(
         A journal of the parts of the tree that are done, some hundredths of a second of work each. The same
         call goes on from there, with any workers and limits; when all is done, it has its result at once.
     progress : True or callable, optional
-        True: a bar, by tqdm (``pip install foldline[progress]``), with an estimate of the share of volume
+        True: a bar, by tqdm (``pip install tqdm``), with an estimate of the share of volume
         done. Else called with the number of activation regions found so far, now and then.
 
     Returns

@@ -1,4 +1,4 @@
-"""Dask arrays of points, block by block (``pip install foldline[dask]``)."""
+"""Dask arrays of points, block by block (``pip install "dask[array,distributed]"``)."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Pictures of regions and knots, with matplotlib (``pip install foldline[plot]``)."""
+"""Pictures of regions and knots, with matplotlib (``pip install matplotlib``)."""
 
 import importlib
 import os
@@ -182,7 +182,7 @@ def _imported(name):
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise ImportError('pictures need matplotlib: pip install "foldline[plot]"') from None
+        raise ImportError("pictures need matplotlib: pip install matplotlib") from None
 
 
 def _show_inputs(axis, frame, k):

@@ -162,7 +162,7 @@ class Regions:
         return np.array([rows.get(pattern.tobytes(), -1) for pattern in found], np.int64)
 
     def to_arrow(self):
-        """The regions as a `pyarrow.Table`, one row each (``pip install foldline[arrow]``).
+        """The regions as a `pyarrow.Table`, one row each (``pip install pyarrow``).
 
         Columns ``pattern``, ``A``, ``b``, ``interior_point``, ``vertices``, ``volume`` and ``neighbours``,
         the numbers of the rows that share a facet. The schema's metadata has the network's digest, the
@@ -176,7 +176,7 @@ class Regions:
         return exports.to_arrow(self)
 
     def to_parquet(self, path):
-        """Write one Parquet file, whole or not at all (``pip install foldline[arrow]``).
+        """Write one Parquet file, whole or not at all (``pip install pyarrow``).
 
         Columns are those of `to_arrow`, and ``region``, the row's number. `foldline.write_regions` writes
         more than memory holds.
@@ -186,7 +186,7 @@ class Regions:
         parquet.write(self, os.fspath(path))
 
     def to_networkx(self):
-        """The graph of regions that share a facet (``pip install foldline[networkx]``).
+        """The graph of regions that share a facet (``pip install networkx``).
 
         Nodes are the rows, with their ``volume`` and ``interior_point``; edges have ``flips``, the neurons
         whose bits differ.
@@ -199,7 +199,7 @@ class Regions:
         return exports.to_networkx(self)
 
     def to_shapely(self):
-        """The regions of a two-dimensional domain as polygons (``pip install foldline[shapely]``).
+        """The regions of a two-dimensional domain as polygons (``pip install shapely``).
 
         Returns
         -------

@@ -65,7 +65,7 @@ def sobol(domain, n, seed=0):
     Raises
     ------
     ImportError
-        Without SciPy (``pip install foldline[scipy]``), which makes the sequence.
+        Without SciPy (``pip install scipy``), which makes the sequence.
     """
     return _Sobol(domain, n, seed)
 
@@ -182,7 +182,7 @@ class _Sobol(Sample):
         return _Sobol, (self.domain, self.n, self.seed)
 
     def block(self, i):
-        qmc = optional("scipy.stats.qmc", "scipy")
+        qmc = optional("scipy.stats.qmc")
         start = i * self._size
         engine, self._engine = self._engine, None  # another thread makes its own
         if engine is None or engine.num_generated > start:

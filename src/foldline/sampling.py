@@ -48,7 +48,7 @@ def count_patterns(
         A journal of what is counted, a second of work a record. The same call goes on from there; when all is
         counted, it has its result at once. Not for iterables, which come once.
     progress : True or callable, optional
-        True: a bar, by tqdm (``pip install foldline[progress]``). Else called with the number of points.
+        True: a bar, by tqdm (``pip install tqdm``). Else called with the number of points.
     allow_nonfinite : bool
         Count points that hold NaN or infinity too, instead of refusing them.
 

@@ -55,7 +55,7 @@ def _dask_workers(args):
     if args.dask is None:
         yield args.workers
         return
-    distributed = optional("distributed", "dask")
+    distributed = optional("distributed")
     try:
         client = distributed.Client(args.dask, timeout=5)
     except (OSError, ValueError) as error:

@@ -216,12 +216,13 @@ def from_sklearn(estimator):
     return importlib.import_module(".sklearn", __name__).from_sklearn(estimator)
 
 
-def optional(name, extra):
-    """Import the optional library `name`; without it, the error says which extra to install."""
+def optional(name, package=None):
+    """Import the module `name` of an optional library; without it, the error says what to install."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise ImportError(f'this needs {extra}: pip install "foldline[{extra}]"') from error
+        package = package or name.partition(".")[0]
+        raise ImportError(f"this needs {package}: pip install {package}") from error
 
 
 def _module(path, function, does):
