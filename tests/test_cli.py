@@ -322,13 +322,21 @@ def test_counts_with_a_checkpoint_go_on(capsys, tmp_path, model, net):
         for facts in (first, again):
             facts.pop("stats", None)
         assert first == again
+        assert run("count", model, *how, "--checkpoint", journal) == 0
+        assert capsys.readouterr().out.endswith(f"\nOf this, all was in the journal {journal}.\n")
     assert "answers another question" in error(capsys, "count", model, "--exact", "--checkpoint", journal)
+    part = tmp_path / "part.journal"
+    assert run("count", model, "--exact", "--checkpoint", part, "--max-regions", 2) == 3
+    assert "journal" not in capsys.readouterr().out
+    assert run("count", model, "--exact", "--checkpoint", part) == 0
+    assert f"Of this, a part was in the journal {part}.\n" in capsys.readouterr().out
 
 
 def test_options_of_count_that_do_not_go_together_are_one_line(capsys, model, points_file):
     for arguments, message in [
         (["--exact", "--sample", 5], "wanted one of --exact, --sample"),
         (["--sample", 5, points_file], "wanted one of --exact, --sample"),
+        ([], "wanted --exact, which counts the regions of the box, or --sample N"),
         (["--exact", "--sketch"], "--sketch wants a sample"),
         ([points_file, "--checkpoint", "x"], "--checkpoint wants --exact or --sample"),
         ([points_file, "--sampler", "lines"], "--sampler wants --sample"),
@@ -359,7 +367,8 @@ def test_count_exact_counts_the_regions_of_a_box(capsys, tmp_path):
     assert run("count", path, "--exact") == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first == "4 activation regions, proved in doubles, every rounding bounded."
-    assert re.fullmatch(r"4 pieces in .* s, .*/s \(engine polygons\); no sign needed rationals\.", second)
+    rate = r"4 cells walked in .* s, .*/s \(engine polygons\); no sign needed rationals\."
+    assert re.fullmatch(rate, second)
 
 
 def test_count_exact_says_when_a_limit_ended_it_and_takes_no_points(capsys, tmp_path):
@@ -386,7 +395,7 @@ def degenerate(tmp_path):
     [
         ((), "6 activation regions, proved in doubles where their rounding bound suffices, else in exact"),
         (("--kind", "affine"), "5 affine regions, proved in doubles where their rounding bound suffices"),
-        (("--engine", "exact"), "6 activation regions, proved in exact arithmetic.\n6 pieces in"),
+        (("--engine", "exact"), "6 activation regions, proved in exact arithmetic.\n6 cells walked in"),
         (("--engine", "lp", "--workers", 2), "6 activation regions, proved in"),
         (("--no-certify",), "activation regions, not proved: signs are as rounding left them.\n"),
         (("--high=-0.5,-0.5"), "1 activation region, proved in doubles, every rounding bounded.\n"),
@@ -408,6 +417,7 @@ def test_count_exact_says_how_much_needed_rationals(capsys, degenerate):
 def test_a_limit_without_proof_is_no_bound(capsys, degenerate):
     assert run("count", degenerate, "--exact", "--no-certify", "--max-regions", 2) == 3
     out = capsys.readouterr().out
+    assert "rationals" not in out
     assert "not proved" in out and "a limit ended the count" in out and "bound:" not in out
 
 
@@ -837,7 +847,26 @@ def test_verify_checks_a_saved_proof_in_another_process(capsys, cancelling, mode
     assert not json.loads(capsys.readouterr().out)["holds"]
 
 
+def test_errors_advise_options_not_python(capsys, tmp_path, cancelling):
+    points = tmp_path / "points.csv"
+    points.write_text("1,nan\n")
+    assert "allow_nonfinite" not in error(capsys, "eval", cancelling, points)
+    assert "Plane" not in error(capsys, "check", cancelling, "--low", "1")
+    biased = tmp_path / "biased.npz"
+    fl.Network([([[1.0]], [1.0]), ([[1.0]], None)]).save(biased)
+    assert "fl." not in error(capsys, "explain", biased, "--space")
+    assert run("check", "--help") == 0
+    assert "Exit codes: 0 done, 1 the answer is no, 2 bad input, 3" in capsys.readouterr().out
+
+
+def test_options_may_come_before_the_points_on_stdin(capsys, monkeypatch, cancelling):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("1,2\n"))
+    assert run("eval", cancelling, "--cast", "-") == 0
+
+
 def test_check_and_verify_refuse_bad_input(capsys, cancelling, tmp_path):
+    for files in ((cancelling, cancelling), (__file__, cancelling)):
+        assert "is not a proof file" in error(capsys, "verify", *files)
     assert "low < high" in error(capsys, "check", "--affine", cancelling, "--low", "1")
     assert "0 to 1" in error(capsys, "check", "--affine", cancelling, "--outputs", "2")
     assert "tolerance" in error(capsys, "check", "--affine", cancelling, "--tol=-1")

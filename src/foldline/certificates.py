@@ -265,6 +265,8 @@ def load_proof(path):
         return _proof(_parsed(data))
     except RecursionError:
         raise FormatError(f"{path}: nested too deeply") from None
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        raise FormatError(f"{path} is not a proof file, or not a whole one") from None
     except (ValueError, TypeError, OverflowError) as error:
         raise FormatError(f"{path}: {error}") from None
 

@@ -10,8 +10,9 @@ __all__ = ["count_sentences", "formula", "region_table", "regions_sentence"]
 _MOST_TERMS = 4
 
 
-def count_sentences(found):
-    """Two lines on a `RegionCount`: the number, proved or not, and the rate and what needed rationals."""
+def count_sentences(found, from_journal=""):
+    """Two lines on a `RegionCount`: the number, proved or not; and what a journal had of it, or the rate and
+    what needed rationals."""
     stats, seconds = found.stats, max(found.stats["seconds"], 1e-9)
     complete = found.status == "complete"
     if found.certified == "none":
@@ -25,14 +26,15 @@ def count_sentences(found):
         how = "proved in doubles where their rounding bound suffices, else in exact arithmetic"
     else:
         how = "proved in doubles, every rounding bounded"
-    rate = f"{counted(stats['cells'], 'piece')} in {seconds:.2g} s, {short(stats['cells'] / seconds)}/s"
+    rate = f"{counted(stats['cells'], 'cell')} walked in {seconds:.2g} s, {short(stats['cells'] / seconds)}/s"
     n = stats["by_rationals"]
     if stats["engine"] == "exact":
         rate += ", all in exact arithmetic"
     else:
+        rate += f" (engine {stats['engine']})"
         parts = f"{counted(n, 'part')} of the tree" if n else "no sign"
-        rate += f" (engine {stats['engine']}); {parts} needed rationals"
-    return f"{_regions(found.count, found.kind)}, {how}.\n{rate}."
+        rate += f"; {parts} needed rationals" if found.certified != "none" else ""
+    return f"{_regions(found.count, found.kind)}, {how}.\n{from_journal or rate}."
 
 
 def _regions(n, kind="activation"):

@@ -10,10 +10,16 @@ import foldline as fl
 
 from ..walk import ENGINES
 from . import counts, evaluations, verdicts
-from .codes import BAD_INPUT
+from .codes import BAD_INPUT, DONE, INTERRUPTED, LIMIT, NO
 from .talk import complain
 
 __all__ = ["as_value", "parser"]
+
+
+_EXIT_CODES = (
+    f"Exit codes: {DONE} done, {NO} the answer is no, {BAD_INPUT} bad input, "
+    f"{LIMIT} undecided or a limit met, {INTERRUPTED} interrupted."
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -23,18 +29,21 @@ class _Parser(argparse.ArgumentParser):
     def parse_known_args(self, args=None, namespace=None):
         """Takes POINTS behind options, too: before Python 3.13 argparse wants it next to MODEL."""
         namespace, rest = super().parse_known_args(args, namespace)
-        if rest and self.get_default("takes_points") and namespace.points is None and rest[0][0] != "-":
-            namespace.points = rest.pop(0)
+        if rest and self.get_default("takes_points") and namespace.points is None:
+            if rest[0] == "-" or rest[0][0] != "-":
+                namespace.points = rest.pop(0)
         return namespace, rest
 
 
 def parser():
-    top = _Parser(prog="foldline", description="Take piecewise-linear (ReLU-like) networks apart.")
+    about = "Take piecewise-linear (ReLU-like) networks apart."
+    top = _Parser(prog="foldline", description=about, epilog=_EXIT_CODES)
     top.add_argument("--version", action="version", version=f"foldline {fl.__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True, title="commands")
 
     def command(name, run, help):
-        sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        description = help[0].upper() + help[1:] + "."
+        sub = commands.add_parser(name, help=help, description=description, epilog=_EXIT_CODES)
         sub.add_argument("--json", action="store_true", help="print one JSON document")
         sub.set_defaults(run=run)
         return sub
@@ -103,7 +112,8 @@ def parser():
     def add_count(sub):
         add = sub.add_argument
         add("--kind", choices=("activation", "linear", "affine"), help="of regions (activation)")
-        add("--no-certify", action="store_true", help="count faster, without proof")
+        unproved = "count faster: signs are as rounding left them, and nothing is proved"
+        add("--no-certify", action="store_true", help=unproved)
         add_engine(sub)
         add_limits(sub)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import time
 
 import numpy as np
@@ -34,10 +35,15 @@ def count(args):
         raise ValueError(
             "wanted one of --exact, --sample, --random and a file of points; --exact takes no points"
         )
+    if not (args.exact or args.sample is not None or args.points or args.random is not None):
+        raise ValueError(
+            "wanted --exact, which counts the regions of the box, or --sample N, --random N or a file of "
+            "points (or - for stdin), of which the patterns are counted"
+        )
     net = fl.load(args.model, drop_final=args.drop_final)
     with _dask_workers(args) as workers:
         if args.exact:
-            return _counted(args, net, box_of(args, net), workers=workers, checkpoint=args.checkpoint)
+            return _counted(args, net, box_of(args, net), args.checkpoint, workers=workers)
         if args.sample is not None:
             return _count_sample(args, net, workers)
     return _count_points(args, net)
@@ -64,7 +70,8 @@ def _dask_workers(args):
         yield client
 
 
-def _counted(args, net, domain, **how):
+def _counted(args, net, domain, checkpoint=None, **how):
+    journal = _Journal(checkpoint)
     with Progress("counting") as progress:
         found = fl.count_regions(
             net,
@@ -73,6 +80,7 @@ def _counted(args, net, domain, **how):
             engine=args.engine or "auto",
             certify=not args.no_certify,
             progress=progress.count,
+            checkpoint=checkpoint,
             **_limits(args) | how,
         )
     facts = {
@@ -85,7 +93,24 @@ def _counted(args, net, domain, **how):
         "stats": found.stats,
         "digest": found.digest,
     }
-    return facts, reports.count_sentences(found), DONE if found.status == "complete" else LIMIT
+    text = reports.count_sentences(found, journal.had())
+    return facts, text, DONE if found.status == "complete" else LIMIT
+
+
+class _Journal:
+    """Tells what a journal had before a count."""
+
+    def __init__(self, path):
+        self._path, self._size = path, self._size_of(path)
+
+    def had(self):
+        if not self._size:
+            return ""
+        whole = self._size == self._size_of(self._path)
+        return f"Of this, {'all' if whole else 'a part'} was in the journal {self._path}"
+
+    def _size_of(self, path):
+        return os.path.getsize(path) if path is not None and os.path.exists(path) else 0
 
 
 def _limits(args):
@@ -218,10 +243,12 @@ def _check_output(output, net):
 def _count_sample(args, net, workers):
     sample = getattr(fl.sample, args.sampler or "uniform")(box_of(args, net), args.sample, args.seed)
     how = {"sketch": args.sketch, "memory_limit": args.memory_limit, "checkpoint": args.checkpoint}
+    journal = _Journal(args.checkpoint)
     with Progress("counting") as progress:
         found = fl.count_patterns(net, sample, workers=workers, progress=progress.count, **how)
+    text = f"{found}\n{journal.had()}." if journal.had() else str(found)
     facts = {"model": args.model, "sampler": args.sampler or "uniform", "seed": args.seed}
-    return facts | {"digest": net.digest} | _facts(found), str(found), LIMIT if found.loss else DONE
+    return facts | {"digest": net.digest} | _facts(found), text, LIMIT if found.loss else DONE
 
 
 def _facts(found):

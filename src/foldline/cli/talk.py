@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import re
 import sys
 import threading
 import time
@@ -61,10 +62,25 @@ def plain(value):
     return value
 
 
+# What errors advise Python to do, as options.
+_ADVICE = {
+    r" \(or allow_nonfinite=True\)": "",
+    r" \(a Plane or a Segment asks about a slice\)": "",
+    r", such as fl\.Box\([^)]*\)": "",
+    r"\bdrop_final=True": "--drop-final",
+    r"\bmax_regions=?": "--max-regions",
+    r"\biter_regions describes them": "--parquet writes them",
+    r"\bcount_regions only counts": "foldline count --exact only counts",
+}
+
+
 def complain(error, code):
     if isinstance(error, OSError) and error.filename is not None:
         error = f"{error.filename}: {error.strerror}"
-    print(f"foldline: error: {' '.join(str(error).split())}", file=sys.stderr)
+    text = " ".join(str(error).split())
+    for advice, option in _ADVICE.items():
+        text = re.sub(advice, option, text)
+    print(f"foldline: error: {text}", file=sys.stderr)
     return code
 
 
