@@ -113,6 +113,15 @@ def test_points_that_are_not_finite_are_refused_and_the_first_is_named(call, val
             assert re.search(rf"(?<![\w-]){value}\b", message), message
 
 
+def test_the_error_says_what_one_point_looks_like_and_how_to_convert(net, dtype):
+    with raises(ValueError, "takes (n_points, 2)", "one point is [[0, 1]]"):
+        net.local_affine([0, 1])
+    other = np.dtype(np.float64 if dtype == np.float32 else np.float32)
+    with pytest.raises(TypeError, match=rf"points.astype\(np.{net.dtype}\) converts") as refused:
+        net(np.zeros((1, 2), other))
+    assert ("net.astype(np.float64)" in str(refused.value)) == (dtype == np.float32)
+
+
 def test_the_error_says_how_to_allow_points_that_are_not_finite(net, dtype):
     with raises(ValueError, "allow_nonfinite"):
         net(np.full((1, 2), np.nan, dtype))

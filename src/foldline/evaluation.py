@@ -338,9 +338,17 @@ def _checked_points(net, points):
             with np.errstate(over="ignore"):
                 points = points.astype(net.dtype)
     if points.dtype.kind not in "iu" and points.dtype.newbyteorder("=") != net.dtype:
-        raise TypeError(f"points has dtype {points.dtype}; this network takes {net.dtype}, or integers")
+        message = f"points has dtype {points.dtype}; this network takes {net.dtype}, or integers"
+        if points.dtype.kind == "f":
+            message += f"; points.astype(np.{net.dtype}) converts"
+        if points.dtype == np.float64:
+            message += ", or net.astype(np.float64)"
+        raise TypeError(message)
     if points.ndim != 2 or points.shape[1] != net.n_in:
-        raise ValueError(f"points has shape {points.shape}; this network takes (n_points, {net.n_in})")
+        message = f"points has shape {points.shape}; this network takes (n_points, {net.n_in})"
+        if points.shape == (net.n_in,):
+            message += f"; one point is {[points.tolist()] if len(points) <= 6 else '[points]'}"
+        raise ValueError(message)
     return points
 
 

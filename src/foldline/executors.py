@@ -16,7 +16,8 @@ def check_workers(workers):
         if workers < 1:
             raise ValueError(f"workers is {workers}; wanted at least 1")
     elif not callable(getattr(workers, "submit", None)):
-        raise TypeError(f"workers is {workers!r}; wanted an int or a concurrent.futures.Executor")
+        wanted = "an int, a concurrent.futures.Executor or a Dask client"
+        raise TypeError(f"workers is {workers!r}; wanted {wanted}")
     return workers
 
 

@@ -299,7 +299,7 @@ def _finite_copy(array, dtype, what):
 
 def _checked_slopes(activation, widths, dtype):
     if isinstance(activation, (str, numbers.Real)):
-        activation = [activation] * len(widths)
+        activation = [_slope(activation)] * len(widths)
     if not hasattr(activation, "__len__"):
         raise TypeError(f"activation is {activation!r}; wanted a name, a slope, or one for each hidden layer")
     if len(activation) != len(widths):
@@ -307,14 +307,17 @@ def _checked_slopes(activation, widths, dtype):
     return [_slope_array(a, n, i, dtype) for i, (a, n) in enumerate(zip(activation, widths))]
 
 
+def _slope(activation):
+    """The slope that a name stands for; what is no name as it is."""
+    if not isinstance(activation, str):
+        return activation
+    if activation not in _NAMED_SLOPES:
+        raise ValueError(f"activation {activation!r}; wanted one of {', '.join(_NAMED_SLOPES)}, or a slope")
+    return _NAMED_SLOPES[activation]
+
+
 def _slope_array(activation, width, layer, dtype):
-    if isinstance(activation, str):
-        if activation not in _NAMED_SLOPES:
-            raise ValueError(
-                f"activation {activation!r}; wanted one of {', '.join(_NAMED_SLOPES)}, or a slope"
-            )
-        activation = _NAMED_SLOPES[activation]
-    slopes = _real_array(activation, f"activation of layer {layer}")
+    slopes = _real_array(_slope(activation), f"activation of layer {layer}")
     if slopes.ndim == 0:
         slopes = np.full(width, slopes)
     if slopes.shape != (width,):
