@@ -1,6 +1,7 @@
 """The pieces of a network in words: text, Markdown, LaTeX."""
 
 import math
+import re
 import textwrap
 from fractions import Fraction
 from typing import NamedTuple
@@ -144,10 +145,11 @@ class Explanation:
         return f"$\\displaystyle {self.to_latex()}$"
 
     def to_dict(self):
-        """The same in plain numbers and strings, as ``foldline explain --json`` prints it."""
+        """The same in plain numbers and strings, as ``foldline explain --json`` prints it: maps rounded to
+        floats, half-spaces exact, as floats where these are, else as integers or ``"p/q"``."""
 
         def half_space(h):
-            return {"coefficients": [float(c) for c in h.coefficients], "constant": float(h.constant)}
+            return {"coefficients": [_plain(c) for c in h.coefficients], "constant": _plain(h.constant)}
 
         return {
             "where": self.where,
@@ -216,19 +218,31 @@ class Explanation:
         if self.n_pieces is None:
             notes.append(
                 f"Shares are estimated from {self.n_samples:,} random points, which met {self.n_regions:,} "
-                f"activation regions; there may be more. The regions not listed fill {left_out}."
+                f"activation regions; there may be more. {left_out} of the points are in none of those listed."
             )
         elif not self.is_complete:
             volume = "" if math.isnan(self.share) else f", {left_out} of the domain,"
             rest = self.n_pieces - len(self.pieces)
             pieces = "piece is" if rest == 1 else "pieces are"
             notes.append(f"{rest:,} smaller {pieces} left out{volume}".rstrip(",") + ".")
+            if len(self.names) == 1:
+                notes[-1] += " Those listed are in the order they lie in."
         if rounded:
             notes.append(
-                f"Numbers that need more than {EXACT_DIGITS} digits are rounded, to {self._digits} or to "
-                "the unit."
+                f"Numbers of more than {EXACT_DIGITS} digits are rounded to {self._digits} digits, or to a "
+                "whole number where that has more."
             )
         return notes
+
+
+def _plain(ratio):
+    """A rational as a float where that is exact, else as an integer or in words."""
+    try:
+        if float(ratio) == ratio:
+            return float(ratio)
+    except OverflowError:
+        pass
+    return ratio.numerator if ratio.denominator == 1 else str(ratio)
 
 
 def _laid_out(rows):
@@ -249,7 +263,7 @@ def _laid_out(rows):
         margin = " " * (len(share) + 2 if share else 0)
         for i, formula in enumerate(formulas):
             first = (f"{share}  " if share else "") if i == 0 else margin
-            lines += textwrap.wrap(first + formula, _WIDTH, subsequent_indent=margin + " " * 4)
+            lines += _wrapped(first + formula, margin + " " * 4)
         for i, place in enumerate(places):
             lines += _filled(f"{margin}  {'or' if i else 'where'} ", place)
     return lines
@@ -266,7 +280,14 @@ def _filled(first, conditions):
         line += condition + " "
     lines.append(line.rstrip())
     deeper = indent + " " * 4
-    return [part for line in lines for part in textwrap.wrap(line, _WIDTH, subsequent_indent=deeper)]
+    return [part for line in lines for part in _wrapped(line, deeper)]
+
+
+def _wrapped(line, indent):
+    """Broken before signs only: a number stays with its variable."""
+    glued = re.sub(r" (?![-+<>] )", "\0", line)
+    parts = textwrap.wrap(glued, _WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+    return [part.replace("\0", " ") for part in parts]
 
 
 def _markdown_row(row):

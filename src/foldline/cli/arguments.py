@@ -190,7 +190,8 @@ def parser():
     add("--space", action="store_true", help="all of space instead of the box, for networks without biases")
     add("--vary", metavar="A,B", help="one or two inputs that vary; the others are held")
     add("--at", metavar="POINT", type=_finite_numbers, help="where they are held (the middle of the box)")
-    add("--most", metavar="N", type=_positive, default=10, help="pieces listed, the largest (10)")
+    most = "pieces listed, the largest (10); along one input in the order they lie in"
+    add("--most", metavar="N", type=_positive, default=10, help=most)
     add("--digits", metavar="N", type=_positive, default=3, help="of numbers that have to be rounded (3)")
     add_limits(sub)
     add("--format", choices=("text", "markdown", "latex"), default="text", help="to print (text)")
