@@ -401,6 +401,7 @@ class Comparison:
     peak_flops_per_second: float
     threads: float
     rows: tuple[Row, ...]
+    not_installed: tuple[str, ...] = ()
 
     def row(self, name, job=OUTPUTS):
         """The row of contestant `name`, or None where it is not installed."""
@@ -430,6 +431,7 @@ class Comparison:
             if row.name != "foldline":
                 line += f"   {self.ratio(row.name, row.job):.2f} x as fast"
             lines.append(line)
+        lines += [f"{name}: not installed" for name in self.not_installed]
         lines.append(
             f"The peak is {self.peak_flops_per_second / 1e9:.1f} GFLOP/s of fused multiply-adds, "
             "measured in between."
@@ -471,9 +473,12 @@ def compare(net, points, seconds=3.0, peers=("torch", "onnxruntime"), progress=N
         ("NumPy", OUTPUTS, None): lambda: numpy_peer(points),
         ("NumPy", BOTH, None): lambda: numpy_peer.evaluate(points),
     }
+    not_installed = []
     for name in peers:
         run = {"torch": torch_peer, "onnxruntime": onnxruntime_peer}[name](net)
-        if run is not None:
+        if run is None:
+            not_installed.append(name if name == "torch" else f"{name}, or onnx")
+        else:
             batch = best_batch(run, points)
             jobs[name, OUTPUTS, batch] = lambda run=run, batch=batch: run(points, batch)
 
@@ -506,6 +511,7 @@ def compare(net, points, seconds=3.0, peers=("torch", "onnxruntime"), progress=N
             Row(*key, best[key], len(points) / best[key], work / best[key], work / best[key] / peak)
             for key in jobs
         ),
+        not_installed=tuple(not_installed),
     )
 
 

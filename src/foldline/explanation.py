@@ -217,8 +217,9 @@ class Explanation:
         notes, left_out = [], _percent(1 - self.share).strip()
         if self.n_pieces is None:
             notes.append(
-                f"Shares are estimated from {self.n_samples:,} random points, which met {self.n_regions:,} "
-                f"activation regions; there may be more. {left_out} of the points are in none of those listed."
+                f"Shares are estimated from {self.n_samples:,} random points, which met "
+                f"{counted(self.n_regions, 'activation region')}; there may be more. {left_out} of the "
+                "points are in none of those listed."
             )
         elif not self.is_complete:
             volume = "" if math.isnan(self.share) else f", {left_out} of the domain,"

@@ -60,11 +60,10 @@ def info(args):
         ("parameters", f"{facts['parameters']:,}"),
         ("digest", net.digest),
         ("import check", checked),
-        (
-            "evaluated by",
-            f"foldline {config.version}, {config.isa} of {', '.join(config.isa_available)}",
-        ),
+        ("evaluated by", f"foldline {config.version}, with {config.isa} instructions"),
     ]
+    if others := [isa for isa in config.isa_available if isa != config.isa]:
+        lines.append(("", f"(FOLDLINE_ISA chooses others that are available: {', '.join(others)})"))
     return facts, "\n".join(f"{name:<14}{value}" for name, value in lines), DONE
 
 

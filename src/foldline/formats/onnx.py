@@ -104,7 +104,7 @@ class _Reader:
             feeds = points.reshape(len(points), *shape)
             return np.stack([run({self.input.name: feed}) for feed in feeds])
 
-        return checked_network(x, y, run_each, name=name, note="run on one point at a time")
+        return checked_network(x, y, run_each, name=name, note="the model was given one point at a time")
 
     def _opset(self):
         versions = [o.version for o in self.model.opset_import if o.domain in ("", "ai.onnx")]
