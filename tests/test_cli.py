@@ -104,6 +104,7 @@ def test_info_as_text_says_the_same(capsys, model, net):
     assert "3-5-9-2, float64" in out
     assert net.digest in out
     assert "2 pass-through" in out
+    assert f"with {fl.show_config().isa} instructions" in out
 
 
 def test_info_of_an_affine_network_has_no_folds(capsys, tmp_path):
@@ -446,6 +447,9 @@ def test_regions_lists_the_largest_and_saves_all(capsys, tmp_path, model, net):
     assert out[0] == f"{len(found)} activation regions, proved."
     assert out[3].split()[:3] == ["y1", "is", "about"]
     assert [int(line.split()[-1]) for line in out[4:]] == rows
+    assert run("regions", model, "--names", "dose,age,bmi") == 0
+    out = capsys.readouterr().out
+    assert "dose" in out and "bmi" in out and "x0" not in out and "x1" not in out
 
 
 def test_regions_says_when_a_limit_ended_it_and_where_volumes_are(capsys, tmp_path, model):
@@ -596,6 +600,14 @@ def test_bench_measures_and_finds_that_all_agree(capsys, model, monkeypatch):
     )
     assert all(row["seconds"] > 0 for row in facts["rows"])
     assert measured["NumPy", bench.BOTH]["foldline_is_times_as_fast"] > 0
+
+
+def test_bench_says_what_is_not_installed(capsys, model, monkeypatch):
+    for name, value in bench.ONE_THREAD.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(bench, "torch_peer", lambda net: None)
+    assert run("bench", model, "--seconds", 0, "--points", 100) == 0
+    assert "\ntorch: not installed\n" in capsys.readouterr().out
 
 
 def test_bench_runs_itself_on_one_thread(model):

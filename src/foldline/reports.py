@@ -48,16 +48,17 @@ def regions_sentence(found):
     return f"{_regions(len(found))}, {how}."
 
 
-def region_table(found, rows, total, output):
+def region_table(found, rows, total, output, names=None):
     """Some rows: the map on each, to three digits, and the share of the volume `total` it holds on."""
     shares = ["" if np.isnan(v) else f"{v / total:.3%}" for v in found.volumes[rows]]
     lines = [
-        [formula(found.A[i, output], found.b[i, output]), share, str(i)] for i, share in zip(rows, shares)
+        [formula(found.A[i, output], found.b[i, output], names), share, str(i)]
+        for i, share in zip(rows, shares)
     ]
     return table([f"y{output if found.net.n_out > 1 else ''} is about", "share", "region"], lines)
 
 
-def formula(slope, offset):
+def formula(slope, offset, names=None):
     """``[1, 0, -2], 0.5`` as ``0.5 + x0 - 2 x2``; the steepest terms where there are many."""
     steepest = np.argsort(-abs(slope), kind="stable")[:_MOST_TERMS]
     terms = [f"{offset:.3g}"] if offset or not slope.any() else []
@@ -65,7 +66,7 @@ def formula(slope, offset):
         size = f"{abs(slope[k]):.3g}"
         if slope[k]:
             sign = "-" if slope[k] < 0 else "+"
-            terms.append(f"{sign} {'' if size == '1' else size + ' '}x{k}")
+            terms.append(f"{sign} {'' if size == '1' else size + ' '}{names[k] if names else f'x{k}'}")
     n_more = np.count_nonzero(slope) - np.count_nonzero(slope[steepest])
     text = " ".join(terms).removeprefix("+ ")
     text = "-" + text[2:] if text.startswith("- ") else text

@@ -147,6 +147,7 @@ def parser():
     add = sub.add_argument
     add("--largest", metavar="N", type=_whole_number, default=10, help="rows of the table (10)")
     add("--of-output", metavar="K", type=_whole_number, default=0, help="whose formula to show (0)")
+    add_names(sub)
     add("--save", metavar="FILE", help="write all columns to this .npz, for foldline.Regions.load")
     add("--parquet", metavar="DIR", help="write all columns to Parquet files, and do nothing else")
     add("--workers", type=_positive, default=1, help="threads (1)")

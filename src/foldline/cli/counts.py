@@ -128,7 +128,7 @@ def _about(domain):
 def regions(args):
     net = fl.load(args.model, drop_final=args.drop_final)
     _check_output(args.of_output, net)
-    box = box_of(args, net)
+    box, names = box_of(args, net), names_of(args, net)
     if args.parquet is not None:
         return _write_parquet(args, net, box)
     with Progress("describing") as progress:
@@ -166,7 +166,7 @@ def regions(args):
     if args.save is not None:
         lines.append(f"{args.save}: all columns; foldline.Regions.load reads them.")
     if len(rows):
-        lines += ["", reports.region_table(found, rows, total, args.of_output)]
+        lines += ["", reports.region_table(found, rows, total, args.of_output, names)]
     return facts, "\n".join(lines), DONE if complete else LIMIT
 
 
