@@ -8,6 +8,7 @@ from .wording import counted
 __all__ = ["PatternCount"]
 
 _CONFIDENCE = 0.95
+# Shares of the points, at most 1/2, and values of s, among which `coverage_lower` finds its m and s.
 _LEFT_OUT = tuple(2.0**-k for k in (1, 3, 5, 7, 9))
 _TILTS = tuple(2.0 * 4.0**-k for k in range(7))
 
@@ -70,9 +71,10 @@ class PatternCount(NamedTuple):
         binomial, with a probability that is at least M, the share that all points leave unseen. So
         ``E[exp(-s T) (1 - (1 - exp(-s)) M)**-m] <= 1`` for all s > 0; also in the mean over which m points
         they are, where ``exp(-s T)`` becomes at least ``exp(-s t)`` with t the mean of T. Markov's inequality
-        then gives ``M <= (1 - exp(-(log(1 / d) + s t) / m)) / (1 - exp(-s))`` with confidence 1 - d. The
-        smallest of some m and s, with d shared among them, is mostly far below the bound ``singletons / n +
-        (2 sqrt(2) + sqrt(3)) sqrt(log(3 / d) / n)`` of D. McAllester and R. Schapire (COLT 2000).
+        then gives ``M <= (1 - exp(-(log(1 / d) + s t) / m)) / (1 - exp(-s))`` with confidence 1 - d. This is
+        the smallest for some m and s, which share d. Where few patterns were seen once it is far below the
+        bound ``singletons / n + (2 sqrt(2) + sqrt(3)) sqrt(log(3 / d) / n)`` of D. McAllester and R. Schapire
+        (On the convergence rate of Good-Turing estimators, COLT 2000).
         """
         if self.standard_error or self.of != "points":
             return 0.0
@@ -81,7 +83,8 @@ class PatternCount(NamedTuple):
         missing = 1.0
         for share in _LEFT_OUT:
             m = math.floor(share * self.n_points)
-            # All k points of a pattern are among the m with probability below share**k.
+            # All k points of a pattern are among the m with probability at most share**k, and
+            # k share**k <= 3 share**3 from k = 3 on.
             t = share * once + 2 * share**2 * twice + 3 * share**3 * (self.distinct - once - twice)
             for s in _TILTS if m else ():
                 missing = min(missing, math.expm1(-(doubt + s * t) / m) / math.expm1(-s))
