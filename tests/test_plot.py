@@ -210,7 +210,7 @@ def test_what_cannot_be_drawn_is_refused(found):
     solid = fl.regions(integer_network(0, (3, 2, 1)), fl.Box(-1, 1, n_in=3))
     with pytest.raises(ValueError, match="3 dimensions"):
         fl.plot.regions(solid)
-    with pytest.raises(TypeError, match=r"result is Network; wanted what foldline.regions\(net, domain\)"):
+    with pytest.raises(TypeError, match=r"wanted Regions, of foldline.regions\(net, domain\)"):
         fl.plot.regions(solid.net, solid.domain)
     with pytest.raises(ValueError, match="no vertices"):
         layers, slopes = networks.random_network(0, (2, 3, 1))

@@ -65,7 +65,7 @@ def regions(result, ax=None, color_by="region", output=0, names=None):
     """
     if not isinstance(result, Regions):
         kind = type(result).__name__
-        raise TypeError(f"result is {kind}; wanted what foldline.regions(net, domain) returns")
+        raise TypeError(f"result is {kind}; wanted Regions, of foldline.regions(net, domain)")
     if result.domain.dimension != 2:
         dimension = result.domain.dimension
         raise ValueError(f"the regions have {dimension} dimensions; wanted 2 (a Plane is a slice)")
