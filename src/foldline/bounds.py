@@ -10,6 +10,7 @@ import numpy as np
 
 from . import cells
 from .domains import Polytope, check_domain
+from .frozen import Frozen
 from .network import Network
 from .rounding import Factor, add_up, lowest_bits, multiply_up, size, two_sum
 
@@ -19,7 +20,7 @@ _METHODS = ("interval", "crown")
 _LARGEST_POLYTOPE = 8
 
 
-class Bounds:
+class Bounds(Frozen):
     """What `bounds` found: proved for the real-arithmetic function with the weights as given.
 
     Neurons are in the order of the bits of a pattern. Units that pass through (slope 1) have no bit
@@ -37,38 +38,17 @@ class Bounds:
         "interval" or "crown".
     """
 
-    __slots__ = (
-        "active",
-        "inactive",
-        "lower",
-        "method",
-        "output_lower",
-        "output_upper",
-        "unstable",
-        "upper",
-    )
-
     def __init__(self, lower, upper, output_lower, output_upper, method):
-        values = {
-            "lower": lower,
-            "upper": upper,
-            "output_lower": output_lower,
-            "output_upper": output_upper,
-            "active": lower > 0,
-            "inactive": upper <= 0,
-            "unstable": (lower <= 0) & (upper > 0),
-        }
-        for name, value in values.items():
-            value.flags.writeable = False
-            object.__setattr__(self, name, value)
-        object.__setattr__(self, "method", method)
-
-    def __setattr__(self, name, value):
-        raise AttributeError(f"Bounds are frozen; {name!r} cannot be set")
-
-    def __reduce__(self):
-        arrays = (self.lower, self.upper, self.output_lower, self.output_upper)
-        return Bounds, (*(array.copy() for array in arrays), self.method)
+        super().__init__(
+            lower=lower,
+            upper=upper,
+            output_lower=output_lower,
+            output_upper=output_upper,
+            active=lower > 0,
+            inactive=upper <= 0,
+            unstable=(lower <= 0) & (upper > 0),
+            method=method,
+        )
 
     def __repr__(self):
         kinds = ("active", "inactive", "unstable")

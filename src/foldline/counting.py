@@ -8,6 +8,7 @@ import numpy as np
 from .domains import check_domain
 from .exact_cells import MOST_DIMENSIONS_OF_CORNERS
 from .executors import check_workers
+from .frozen import Frozen
 from .maps import group_maps
 from .network import Network
 from .progress import Share, reporter
@@ -18,7 +19,7 @@ __all__ = ["RegionCount", "check_question", "count_regions"]
 _KINDS = ("activation", "linear", "affine")
 
 
-class RegionCount:
+class RegionCount(Frozen):
     """What `count_regions` found.
 
     Attributes
@@ -43,17 +44,9 @@ class RegionCount:
         Of the network.
     """
 
-    __slots__ = ("certified", "count", "digest", "kind", "stats", "status")
-
     def __init__(self, count, kind, status, certified, stats, digest):
-        for name, value in zip(self.__slots__, (certified, count, digest, kind, stats, status)):
-            object.__setattr__(self, name, value)
-
-    def __setattr__(self, name, value):
-        raise AttributeError(f"a RegionCount is frozen; {name!r} cannot be set")
-
-    def __reduce__(self):
-        return RegionCount, (self.count, self.kind, self.status, self.certified, self.stats, self.digest)
+        how = {"status": status, "certified": certified, "stats": stats, "digest": digest}
+        super().__init__(count=count, kind=kind, **how)
 
     def __repr__(self):
         return (

@@ -293,7 +293,7 @@ def _shared_radii(net, points, step, stop, allow_nonfinite, radii, norm):
     """
     if not allow_nonfinite and not np.isfinite(points).all():
         raise FloatingPointError
-    wide, narrow = net._in_float64(), net._in_float32()
+    wide, narrow = net._in_float64, net._in_float32
     found = np.empty(min(step, len(points)))
     for start in range(0, len(points), step):
         part = np.ascontiguousarray(points[start : start + step], np.float64)
@@ -401,7 +401,7 @@ def _decide(net, points, bits, certain, workers):
         keep = np.isfinite(values).all(axis=1)
         return rows[keep], values[keep]
 
-    wide = net._in_float64() if net.dtype != np.float64 else net
+    wide = net._in_float64 if net.dtype != np.float64 else net
     rows, values = open_rows()
     counts = {"in " + net.dtype.name: int(certain.sum())}
     if len(rows) and wide is not net:

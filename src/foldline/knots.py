@@ -9,6 +9,7 @@ from ._core import Sweep
 from .cells import quotient
 from .domains import Segment
 from .executors import check_workers, map_parts
+from .frozen import Frozen
 from .network import Network
 
 __all__ = ["Knots", "breakpoints", "knots"]
@@ -20,7 +21,7 @@ _PARTS_PER_WORKER = 4
 _SEGMENTS_THAT_TELL = 256
 
 
-class Knots:
+class Knots(Frozen):
     """What `knots` found: one row for each neuron that flips at a crossing.
 
     Rows are in order of segment, t and neuron; several neurons may flip at one t.
@@ -49,33 +50,18 @@ class Knots:
         How many segments were decided "in float64", "in long double" and "in rationals".
     """
 
-    __slots__ = (
-        "_tied",
-        "first_slope",
-        "is_knot",
-        "neuron",
-        "offsets",
-        "slope_after",
-        "stats",
-        "t",
-        "t_error",
-    )
-
     def __init__(self, offsets, t, t_error, neuron, is_knot, first_slope, slope_after, tied, stats):
-        values = {
-            "offsets": offsets,
-            "t": t,
-            "t_error": t_error,
-            "neuron": neuron,
-            "is_knot": is_knot,
-            "first_slope": first_slope,
-            "slope_after": slope_after,
-            "_tied": tied,  # rows that belong to the same crossing as the row before
-        }
-        for name, value in values.items():
-            value.flags.writeable = False
-            object.__setattr__(self, name, value)
-        object.__setattr__(self, "stats", stats)
+        super().__init__(
+            offsets=offsets,
+            t=t,
+            t_error=t_error,
+            neuron=neuron,
+            is_knot=is_knot,
+            first_slope=first_slope,
+            slope_after=slope_after,
+            _tied=tied,  # rows that belong to the same crossing as the row before
+            stats=stats,
+        )
 
     @property
     def segment(self):
@@ -91,14 +77,6 @@ class Knots:
         first = np.isin(crossing, begins)
         slopes[first] = self.first_slope[self.segment[first]]
         return slopes
-
-    def __setattr__(self, name, value):
-        raise AttributeError(f"a Knots is frozen; {name!r} cannot be set")
-
-    def __reduce__(self):
-        arrays = (self.offsets, self.t, self.t_error, self.neuron, self.is_knot)
-        arrays += (self.first_slope, self.slope_after, self._tied)
-        return Knots, (*(array.copy() for array in arrays), dict(self.stats))
 
     def __len__(self):
         return len(self.t)
@@ -202,7 +180,7 @@ def breakpoints(net, low, high):
     found = knots(net, [low], [high])
     t = found.t[found.is_knot]
     x = np.unique(np.concatenate([[low], np.clip(low * (1 - t) + high * t, low, high), [high]]))
-    y = net._in_float64()(x[:, None])
+    y = net._in_float64(x[:, None])
     return x, y[:, 0] if net.n_out == 1 else y
 
 
@@ -304,7 +282,7 @@ class _Table:
 
 def _knots_of_part(stop, net, starts, stops, extend):
     """The table of some segments, which is all of one task, until `stop` has an item."""
-    wide = net._in_float64()
+    wide = net._in_float64
     table = _Table(len(starts), net.n_out)
     sweeps = [
         (name, Sweep(wide.weights, wide.biases, wide.slopes, name == "in long double"))

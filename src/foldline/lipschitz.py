@@ -13,6 +13,7 @@ from .evaluation import unpack_patterns
 from .exact import exact_outputs, input_of
 from .exact_cells import ExactWalk
 from .exact_forms import map_on
+from .frozen import Frozen
 from .maps import maps_of
 from .shape import check_full
 from .survey import ExactRegion, batches, check_bounded, float_points
@@ -24,7 +25,7 @@ _EPS = np.finfo(float).eps
 _MOST_EXACT = 64
 
 
-class Lipschitz:
+class Lipschitz(Frozen):
     """An enclosure of a Lipschitz constant; ``float()`` of it is the upper end, which is always safe.
 
     Attributes
@@ -41,14 +42,9 @@ class Lipschitz:
         Two points between which the outputs change by `lower` times their distance, at least.
     """
 
-    __slots__ = ("lower", "n_regions", "norm", "status", "steepest", "upper")
-
     def __init__(self, lower, upper, norm, status, n_regions, steepest):
-        for name, value in zip(self.__slots__, (lower, n_regions, norm, status, steepest, upper)):
-            object.__setattr__(self, name, value)
-
-    def __setattr__(self, name, value):
-        raise AttributeError(f"a Lipschitz is frozen; {name!r} cannot be set")
+        found = {"norm": norm, "status": status, "n_regions": n_regions, "steepest": steepest}
+        super().__init__(lower=lower, upper=upper, **found)
 
     def __float__(self):
         return self.upper
@@ -58,7 +54,7 @@ class Lipschitz:
         return f"Lipschitz({ends}, norm={self.norm!r}, status={self.status!r})"
 
 
-class Steepest:
+class Steepest(Frozen):
     """Two points, and the least that the outputs change between them relative to their distance.
 
     Attributes
@@ -70,11 +66,8 @@ class Steepest:
     ratio : float
     """
 
-    __slots__ = ("domain", "net", "norm", "ratio", "x", "y")
-
     def __init__(self, net, domain, x, y, norm, ratio):
-        self.net, self.domain, self.x, self.y = net, domain, tuple(x), tuple(y)
-        self.norm, self.ratio = norm, ratio
+        super().__init__(net=net, domain=domain, x=tuple(x), y=tuple(y), norm=norm, ratio=ratio)
 
     def verify(self):
         """Whether that is so, in exact rationals, and x and y are in the domain."""

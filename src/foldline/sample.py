@@ -230,7 +230,7 @@ class _Lines(Sample):
         lengths = end - begin
         longest = [k + lengths[k : k + n].argmax() for k, n in zip(first.tolist(), n_pieces.tolist())]
         t = (begin[longest] + lengths[longest] / 2)[:, None]
-        inside = net._in_float64().patterns(starts + t * (stops - starts), exact=True)
+        inside = net._in_float64.patterns(starts + t * (stops - starts), exact=True)
         known = np.unpackbits(inside, axis=1, count=net.n_neurons, bitorder="little").view(bool)
         line = np.repeat(np.arange(len(starts)), n_pieces)
         return np.packbits(flipped ^ (known ^ flipped[longest])[line], axis=1, bitorder="little")

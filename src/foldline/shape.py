@@ -15,6 +15,7 @@ from .evaluation import unpack_patterns
 from .exact import exact_outputs, input_of
 from .exact_cells import ExactWalk
 from .exact_forms import forms_on, map_on
+from .frozen import Frozen
 from .maps import maps_of
 from .sensitivity import sensitivities
 from .survey import ExactRegion, batches, check_bounded, facet_point, float_points
@@ -26,7 +27,7 @@ _MOST_GUESSES = 4
 _CHUNK = 1024
 
 
-class ShapeVerdict:
+class ShapeVerdict(Frozen):
     """What `check_convex` and `check_monotone` found. True iff the answer is yes.
 
     Attributes
@@ -44,14 +45,8 @@ class ShapeVerdict:
         Two points that show why not. Its `verify()` checks that in exact rationals.
     """
 
-    __slots__ = ("by", "n_regions", "question", "status", "witness")
-
     def __init__(self, question, status, by, n_regions=0, witness=None):
-        for name, value in zip(self.__slots__, (by, n_regions, question, status, witness)):
-            object.__setattr__(self, name, value)
-
-    def __setattr__(self, name, value):
-        raise AttributeError(f"a ShapeVerdict is frozen; {name!r} cannot be set")
+        super().__init__(question=question, status=status, by=by, n_regions=n_regions, witness=witness)
 
     def __bool__(self):
         return self.status == "yes"
@@ -60,7 +55,7 @@ class ShapeVerdict:
         return f"<{self.question}: {self.status}, by {self.by}, {self.n_regions:,} regions>"
 
 
-class NotConvex:
+class NotConvex(Frozen):
     """Two points between which an output is above its chord.
 
     Attributes
@@ -71,10 +66,8 @@ class NotConvex:
     output : int
     """
 
-    __slots__ = ("domain", "net", "output", "x", "y")
-
     def __init__(self, net, domain, x, y, output):
-        self.net, self.domain, self.x, self.y, self.output = net, domain, tuple(x), tuple(y), output
+        super().__init__(net=net, domain=domain, x=tuple(x), y=tuple(y), output=output)
 
     def gap(self):
         """By how much the output at the middle exceeds the mean of those at x and y, as a `Fraction`."""
@@ -93,7 +86,7 @@ class NotConvex:
         return f"NotConvex(x={_short(self.x)}, y={_short(self.y)}, output={self.output})"
 
 
-class NotMonotone:
+class NotMonotone(Frozen):
     """Two points that differ in one input, between which an output moves against the sign.
 
     Attributes
@@ -104,11 +97,9 @@ class NotMonotone:
     feature, sign, output : int
     """
 
-    __slots__ = ("domain", "feature", "net", "output", "sign", "x", "y")
-
     def __init__(self, net, domain, x, y, feature, sign, output):
-        self.net, self.domain, self.x, self.y = net, domain, tuple(x), tuple(y)
-        self.feature, self.sign, self.output = feature, sign, output
+        points = {"x": tuple(x), "y": tuple(y)}
+        super().__init__(net=net, domain=domain, **points, feature=feature, sign=sign, output=output)
 
     def verify(self):
         """Whether that is so, in exact rationals, and x and y are in the domain."""
