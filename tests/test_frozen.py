@@ -1,4 +1,4 @@
-"""Results cannot be changed, and are what they were after a copy or a pickle."""
+"""Results and domains cannot be changed, and are what they were after a copy or a pickle."""
 
 import copy
 import dataclasses
@@ -112,3 +112,31 @@ def test_what_regions_computed_when_asked_is_not_in_a_pickle():
     size = len(pickle.dumps(regions))
     regions.half_spaces, regions.flips, regions.jumps, regions.inscribed_balls  # noqa: B018
     assert len(pickle.dumps(regions)) == size
+
+
+# Domains ------------------------------------------------------------------------------------------
+
+DOMAINS = [
+    BOX,
+    fl.Ball([0.5, 0.25], 0.125),
+    fl.Polytope([[-1, 0], [0, -1], [1, 1]], [0, 0, 1]),
+    fl.Plane([0, 0, 0], [1, 0, 0], [0, 1, 0], extent=2),
+    fl.Segment([0, 0], [1, 2]),
+    fl.Space(2),
+]
+every_domain = pytest.mark.parametrize("domain", DOMAINS, ids=lambda domain: type(domain).__name__)
+
+
+@every_domain
+@every_copy
+def test_a_domain_and_its_copies_are_equal_and_cannot_be_changed(domain, copied):
+    again = copied(domain)
+    assert again == domain and hash(again) == hash(domain) and repr(again) == repr(domain)
+    for frozen in (domain, again):
+        for name in (*vars(domain), "something"):
+            with pytest.raises(AttributeError, match=f"{type(domain).__name__} .*frozen.*'{name}'"):
+                setattr(frozen, name, 7)
+            with pytest.raises(AttributeError, match=f"{type(domain).__name__} .*frozen.*'{name}'"):
+                delattr(frozen, name)
+        for value in vars(frozen).values():
+            assert not isinstance(value, np.ndarray) or not value.flags.writeable
