@@ -9,9 +9,9 @@ import math
 import numpy as np
 
 from . import cells
-from .domains import Polytope, check_domain
+from .checks import check_choice
+from .domains import Polytope, check_question
 from .frozen import Frozen
-from .network import Network
 from .rounding import Factor, add_up, lowest_bits, multiply_up, size, two_sum
 
 __all__ = ["Bounds", "bounds"]
@@ -96,11 +96,8 @@ def bounds(net, domain, method="crown"):
     >>> fl.bounds(net, fl.Box(-1, 1, n_in=2), method="interval").output_lower
     array([-1.])
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net is {type(net).__name__}; wanted a Network")
-    check_domain(net, domain)
-    if method not in _METHODS:
-        raise ValueError(f"method is {method!r}; wanted one of {', '.join(map(repr, _METHODS))}")
+    check_question(net, domain)
+    check_choice("method", method, _METHODS)
     box = _bounding_box(net, domain)
     with np.errstate(all="ignore"):  # what overflows is unbounded
         affine = _affine_maps(net, domain, box)

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
+from .checks import check_net
 from .errors import FormatError
 from .files import replacing
 from .network import Network
@@ -68,8 +69,7 @@ class _Proof:
         net = self.net if net is None else net
         if net is None:
             raise ValueError("a proof from a file has no network with it; wanted verify(net)")
-        if not isinstance(net, Network):
-            raise TypeError(f"net is {type(net).__name__}; wanted a Network")
+        check_net(net)
         return net
 
     def save(self, path):

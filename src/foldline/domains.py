@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .checks import check_int, check_limit, check_net
 from .frozen import Frozen
 
 __all__ = ["Ball", "Box", "Plane", "Polytope", "Segment", "Space"]
@@ -174,9 +175,7 @@ class Space(Domain):
     """
 
     def __init__(self, n_in):
-        if isinstance(n_in, bool) or not isinstance(n_in, int) or n_in < 1:
-            raise ValueError(f"n_in is {n_in!r}; wanted an int, at least 1")
-        super().__init__(n_in=n_in)
+        super().__init__(n_in=check_int("n_in", n_in, 1))
 
     @property
     def dimension(self):
@@ -310,15 +309,24 @@ class Plane(Domain):
         return np.stack([self.u, self.v], axis=1), self.origin
 
 
+def check_question(net, domain, *, max_regions=None, time_limit=None):
+    """Raise unless this is a network, a domain for it, and limits that are positive or None."""
+    check_net(net)
+    check_domain(net, domain)
+    if max_regions is not None:
+        check_limit("max_regions", max_regions, whole=True)
+    if time_limit is not None:
+        check_limit("time_limit", time_limit)
+
+
 def check_domain(net, domain):
-    """`domain` if it is one for `net`; raise if not."""
+    """Raise unless this is a domain for the network."""
     if not isinstance(domain, Domain):
         raise TypeError(
             f"domain is {type(domain).__name__}; wanted a Box, Ball, Polytope, Plane, Segment or Space"
         )
     if domain.n_in != net.n_in:
         raise ValueError(f"the domain has {domain.n_in} inputs; this network takes {net.n_in}")
-    return domain
 
 
 def _numbers(name, value, ndim=None):

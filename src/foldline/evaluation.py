@@ -5,12 +5,11 @@ points are cut into calls, whatever `workers` is, and on every instruction set w
 multiply-add; `foldline.show_config` tells which is in use.
 """
 
-import operator
-
 import numpy as np
 
 from . import dask_arrays
-from ._core import BLOCK, NORMS
+from ._core import BLOCK
+from .checks import check_finite, check_int, check_net, check_norm, check_points
 from .executors import check_workers, run_tasks
 
 __all__ = ["linear_radius", "unpack_patterns"]
@@ -64,10 +63,10 @@ def forward(net, points, out=None, *, workers=1, allow_nonfinite=False):
         return dask_arrays.mapped(net, points, "forward", net.n_out, net.dtype)
     if out is None:
         return _run(net, points, ("outputs",), workers, allow_nonfinite)[0]
-    points = _checked_points(net, points)
+    points = check_points(net, points)
     _check_out(net, points, out)
     if not allow_nonfinite:
-        _refuse_nonfinite(points)
+        check_finite(points)
     _run(net, points, ("outputs",), workers, allow_nonfinite, {"outputs": out})
     return out
 
@@ -113,7 +112,7 @@ def patterns(net, points, *, return_certain=False, exact=False, workers=1, allow
         return dask_arrays.mapped(net, points, "patterns", -(-net.n_neurons // 8), np.uint8)
     if not (return_certain or exact):
         return _run(net, points, ("patterns",), workers, allow_nonfinite)[0]
-    points = _checked_points(net, points)
+    points = check_points(net, points)
     bits, certain = _run(net, points, ("patterns", "certain"), workers, allow_nonfinite)
     if exact:
         _decide(net, points, bits, certain, workers)
@@ -173,12 +172,9 @@ def linear_radius(net, points, norm="inf", *, workers=1, allow_nonfinite=False):
     >>> fl.linear_radius(net, [[1.0, 1.0]], norm=1)
     array([1.])
     """
-    name = str(norm) if isinstance(norm, str) else {1: "1", 2: "2", np.inf: "inf"}.get(norm)
-    if not hasattr(type(net), "linear_radius") or isinstance(net, type):
-        raise TypeError(f"net is {net!r}; wanted a Network")
-    if name not in NORMS:
-        raise ValueError(f"norm is {norm!r}; wanted one of inf, 1, 2")
-    return _run(net, points, ("radii",), workers, allow_nonfinite, norm=name)[0]
+    check_net(net)
+    norm = check_norm(norm)
+    return _run(net, points, ("radii",), workers, allow_nonfinite, norm=norm)[0]
 
 
 def unpack_patterns(patterns, n_neurons):
@@ -199,15 +195,10 @@ def unpack_patterns(patterns, n_neurons):
     >>> fl.unpack_patterns(np.array([[5]], np.uint8), 3)
     array([[ True, False,  True]])
     """
-    try:
-        n_neurons = operator.index(n_neurons)
-    except TypeError:
-        raise TypeError(f"n_neurons is {n_neurons!r}; wanted an int") from None
+    n_neurons = check_int("n_neurons", n_neurons, 0)
     array = np.asarray(patterns)
     if array.dtype != np.uint8:
         raise TypeError(f"patterns has dtype {array.dtype}; wanted uint8")
-    if n_neurons < 0:
-        raise ValueError(f"n_neurons is {n_neurons}; wanted at least 0")
     if array.ndim != 2 or array.shape[1] != -(-n_neurons // 8):
         raise ValueError(
             f"patterns has shape {array.shape}; {n_neurons} neurons have (n_points, {-(-n_neurons // 8)})"
@@ -224,7 +215,7 @@ def _refuse_for_dask(workers, **options):
 
 def _run(net, points, wanted, workers, allow_nonfinite, given=None, norm="inf"):
     workers = check_workers(workers)
-    points = _checked_points(net, points)
+    points = check_points(net, points)
     results = given or _allocate(net, len(points), wanted)
     step = _step(net, wanted)
     tasks = _parts(len(points), step, workers)
@@ -280,7 +271,7 @@ def _run_part(net, points, results, first_row, stop, step, allow_nonfinite, norm
             else:
                 net._core.evaluate(part, step, stop, allow_nonfinite, **into, norm=norm)
         except FloatingPointError:
-            _refuse_nonfinite(part, first_row + start)
+            check_finite(part, first_row + start)
             raise
         if stop:
             return
@@ -326,24 +317,6 @@ def _conforms(net, points):
     return points.dtype == net.dtype and points.dtype.isnative and points.flags.aligned
 
 
-def _checked_points(net, points):
-    given = points
-    if not isinstance(points, np.ndarray):
-        try:
-            points = np.asarray(points)
-        except ValueError as error:
-            raise ValueError(f"points is not a rectangular array: {error}") from None
-        from_list = isinstance(given, (list, tuple)) and points.dtype == np.float64
-        if from_list or points.ndim == 2 and points.size == 0:
-            with np.errstate(over="ignore"):
-                points = points.astype(net.dtype)
-    if points.dtype.kind not in "iu" and points.dtype.newbyteorder("=") != net.dtype:
-        raise TypeError(f"points has dtype {points.dtype}; this network takes {net.dtype}, or integers")
-    if points.ndim != 2 or points.shape[1] != net.n_in:
-        raise ValueError(f"points has shape {points.shape}; this network takes (n_points, {net.n_in})")
-    return points
-
-
 def _check_out(net, points, out):
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out is {type(out).__name__}; wanted an ndarray")
@@ -375,18 +348,6 @@ def _overlaps_itself(array):
             return True
         span += stride * (size - 1)
     return False
-
-
-def _refuse_nonfinite(points, first_row=0):
-    """Raise for the first NaN or infinity, if there is one; row numbers start at `first_row`."""
-    for start in range(0, len(points), _LARGEST_STEP):
-        finite = np.isfinite(points[start : start + _LARGEST_STEP])
-        if not finite.all():
-            row, column = (int(i) for i in np.argwhere(~finite)[0])
-            raise ValueError(
-                f"points has {points[start + row, column]} in row {first_row + start + row}, "
-                f"column {column}; wanted finite values (or allow_nonfinite=True)"
-            )
 
 
 def _decide(net, points, bits, certain, workers):

@@ -1,8 +1,9 @@
 """Parts of a computation on threads, or on any `concurrent.futures.Executor`."""
 
-import operator
 import threading
 from collections import deque
+
+from .checks import check_int
 
 __all__ = ["carried", "check_workers", "in_turn", "loss_of", "map_parts", "n_at_once", "run_tasks"]
 
@@ -11,13 +12,11 @@ def check_workers(workers):
     """`workers` if it is a positive int or an executor, the executor of a Dask client; raise if neither."""
     if callable(getattr(workers, "get_executor", None)):
         workers = workers.get_executor()
-    if hasattr(workers, "__index__") and not isinstance(workers, bool):
-        workers = operator.index(workers)
-        if workers < 1:
-            raise ValueError(f"workers is {workers}; wanted at least 1")
-    elif not callable(getattr(workers, "submit", None)):
+    if callable(getattr(workers, "submit", None)):
+        return workers
+    if not hasattr(workers, "__index__"):
         raise TypeError(f"workers is {workers!r}; wanted an int or a concurrent.futures.Executor")
-    return workers
+    return check_int("workers", workers, 1)
 
 
 def run_tasks(function, net, points, results, tasks, workers, arguments):

@@ -7,8 +7,8 @@ import numpy as np
 
 from . import cells
 from . import sample as samples
-from .counting import check_question
-from .domains import Box, Space
+from .checks import check_int
+from .domains import Box, Space, check_question
 from .explanation import Explanation, HalfSpace, Piece
 from .frames import Frame
 from .linear_pieces import Describer, linear_regions
@@ -81,9 +81,7 @@ def explain(net, domain, names=None, *, most=10, digits=3, max_regions=None, tim
     begin = time.monotonic()
     check_question(net, domain, max_regions=max_regions, time_limit=time_limit)
     limit = math.inf if time_limit is None else time_limit
-    for name, value in (("most", most), ("digits", digits)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} is {value!r}; wanted an int, at least 1")
+    most, digits = check_int("most", most, 1), check_int("digits", digits, 1)
     frame = Frame(domain, _checked_names(names, net.n_in))
     is_space = isinstance(domain, Space)
     if is_space:

@@ -7,10 +7,10 @@ import numpy as np
 from . import cells
 from ._core import Sweep
 from .cells import quotient
+from .checks import check_net, check_number
 from .domains import Segment
 from .executors import check_workers, map_parts
 from .frozen import Frozen
-from .network import Network
 
 __all__ = ["Knots", "breakpoints", "knots"]
 
@@ -127,8 +127,7 @@ def knots(net, start, stop, *, extend=False, workers=1):
     >>> fl.knots(hat, [-2.0], [2.0], extend=True).t
     array([0.5 , 0.75, 1.  ])
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net is {type(net).__name__}; wanted a Network")
+    check_net(net)
     workers = check_workers(workers)
     starts, stops = _checked_ends(net, start, stop)
     parallel = workers * _PARTS_PER_WORKER if isinstance(workers, int) and workers > 1 else 1
@@ -170,11 +169,10 @@ def breakpoints(net, low, high):
     >>> fl.breakpoints(net, -1, 1)
     (array([-1.,  0.,  1.]), array([1., 0., 1.]))
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net is {type(net).__name__}; wanted a Network")
+    check_net(net)
     if net.n_in != 1:
         raise ValueError(f"net has {net.n_in} inputs; wanted 1 (knots takes segments of any network)")
-    low, high = float(low), float(high)
+    low, high = check_number("low", low), check_number("high", high)
     if low >= high:
         raise ValueError(f"low is {low}, high is {high}; wanted low < high")
     found = knots(net, [low], [high])

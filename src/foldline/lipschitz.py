@@ -7,8 +7,9 @@ from fractions import Fraction
 import numpy as np
 
 from . import cells
-from .counting import check_question
+from .checks import check_norm
 from .derivative_bounds import jacobian_bounds
+from .domains import check_question
 from .evaluation import unpack_patterns
 from .exact import exact_outputs, input_of
 from .exact_cells import ExactWalk
@@ -18,7 +19,7 @@ from .maps import maps_of
 from .shape import check_full
 from .survey import ExactRegion, batches, check_bounded, float_points
 
-__all__ = ["Lipschitz", "Steepest", "check_norm", "lipschitz"]
+__all__ = ["Lipschitz", "Steepest", "lipschitz"]
 
 _EPS = np.finfo(float).eps
 # Regions whose norms floats do not tell from the largest are computed exactly, if they are no more.
@@ -142,14 +143,6 @@ def lipschitz(net, domain, norm="inf", *, max_regions=None, time_limit=None):
             lower, upper = _around(exact, norm)
         return Lipschitz(lower, max(upper, lower), norm, "complete", n, steepest)
     return Lipschitz(lower, upper, norm, "limit", n, steepest)
-
-
-def check_norm(norm, wanted=("inf", "1", "2")):
-    """The name of a norm; raise for another."""
-    name = norm if isinstance(norm, str) else {1: "1", 2: "2", math.inf: "inf"}.get(norm)
-    if name not in wanted:
-        raise ValueError(f"norm is {norm!r}; wanted {' or '.join(map(repr, wanted))}")
-    return name
 
 
 class _Top:

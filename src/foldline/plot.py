@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 
+from .checks import check_choice, check_int, check_net
 from .domains import Ball, Plane
 from .files import replacing
 
@@ -57,10 +58,8 @@ def regions(result, ax=None, color_by="region", output=0):
         raise ValueError(f"the regions have {dimension} dimensions; wanted 2 (a Plane is a slice)")
     if not all(map(len, result.vertices)):
         raise ValueError("the regions have no vertices: engine 'lp' keeps none; wanted another's")
-    if color_by not in _COLORS:
-        raise ValueError(f"color_by is {color_by!r}; wanted one of {', '.join(map(repr, _COLORS))}")
-    if not 0 <= output < result.net.n_out:
-        raise ValueError(f"output is {output}; this network has {result.net.n_out}")
+    check_choice("color_by", color_by, _COLORS)
+    output = check_int("output", output, 0, result.net.n_out - 1)
     ax = _shown_axes() if ax is None else ax
     from matplotlib.collections import PolyCollection
     from matplotlib.patches import PathPatch
@@ -116,8 +115,8 @@ def knots(net, start, stop, ax=None, output=0):
     """
     from .knots import knots as find_knots
 
-    if not 0 <= output < net.n_out:
-        raise ValueError(f"output is {output}; this network has {net.n_out}")
+    check_net(net)
+    output = check_int("output", output, 0, net.n_out - 1)
     start, stop = np.asarray(start, float), np.asarray(stop, float)
     found = find_knots(net, start, stop)
     t = np.unique(found.t[found.is_knot])

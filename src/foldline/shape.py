@@ -1,16 +1,15 @@
 """Is a network convex, is it monotone? Proved by bounds, by regions, or by a witness against it."""
 
 import math
-import operator
 import time
 from fractions import Fraction
 
 import numpy as np
 
 from . import cells
-from .counting import check_question
+from .checks import check_int
 from .derivative_bounds import jacobian_bounds, sensitivity_bounds
-from .domains import Plane, Segment
+from .domains import Plane, Segment, check_question
 from .evaluation import unpack_patterns
 from .exact import exact_outputs, input_of
 from .exact_cells import ExactWalk
@@ -206,9 +205,9 @@ def check_monotone(net, domain, feature, sign=1, *, max_regions=None, time_limit
     check_question(net, domain, max_regions=max_regions, time_limit=time_limit)
     check_bounded(domain, "whose regions have no corners")
     check_full(domain)
-    feature = _checked_feature(net, feature)
-    if sign not in (1, -1) or isinstance(sign, bool):
-        raise ValueError(f"sign is {sign!r}; wanted 1 or -1")
+    feature = check_int("feature", feature, 0, net.n_in - 1)
+    if check_int("sign", sign) not in (1, -1):
+        raise ValueError(f"sign is {sign}; wanted 1 or -1")
     deadline = math.inf if time_limit is None else time.monotonic() + time_limit
     question = f"{'increasing' if sign > 0 else 'decreasing'} in input {feature}"
     with np.errstate(over="ignore", invalid="ignore"):
@@ -239,16 +238,6 @@ def check_full(domain):
     """Raise where the domain is a slice."""
     if isinstance(domain, (Plane, Segment)):
         raise ValueError(f"the domain is a {type(domain).__name__}; wanted a Box, Ball or Polytope")
-
-
-def _checked_feature(net, feature):
-    try:
-        number = operator.index(feature)
-    except TypeError:
-        raise TypeError(f"feature is {feature!r}; wanted the number of an input") from None
-    if isinstance(feature, bool) or not 0 <= number < net.n_in:
-        raise ValueError(f"feature is {feature!r}; this network has inputs 0 to {net.n_in - 1}")
-    return number
 
 
 def _against(net, domain, chain, patterns, feature, sign, deadline):

@@ -1,0 +1,124 @@
+"""Checks of arguments that several functions take.
+
+Their messages say what came and what was wanted. A wrong value is a `ValueError`, a wrong kind of thing a
+`TypeError`.
+"""
+
+import math
+import operator
+
+import numpy as np
+
+__all__ = [
+    "check_choice",
+    "check_finite",
+    "check_fit",
+    "check_int",
+    "check_limit",
+    "check_net",
+    "check_norm",
+    "check_number",
+    "check_points",
+]
+
+# Some points at a time, so that no mask of many is made.
+_ROWS_AT_ONCE = 65_536
+
+
+def check_net(net):
+    """Raise unless this is a Network."""
+    from .network import Network  # whose methods check points here
+
+    if not isinstance(net, Network):
+        raise TypeError(f"net is {type(net).__name__}; wanted a Network")
+
+
+def check_int(name, value, least=-math.inf, most=math.inf):
+    """`value` as an int, if it is one from `least` to `most`; bools are none."""
+    wanted = "an int"
+    if most < math.inf:
+        wanted += f" from {least} to {most}"
+    elif least > -math.inf:
+        wanted += f", at least {least}"
+    try:
+        number = operator.index(None if isinstance(value, bool) else value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}; wanted {wanted}") from None
+    if not least <= number <= most:
+        raise ValueError(f"{name} is {number}; wanted {wanted}")
+    return number
+
+
+def check_number(name, value, least=-math.inf):
+    """`value` as a float, if it is a finite number, at least `least`."""
+    wanted = "a finite number" + (f", at least {least}" if least > -math.inf else "")
+    if not _is_number(value):
+        raise TypeError(f"{name} is {value!r}; wanted {wanted}")
+    if not (math.isfinite(value) and value >= least):
+        raise ValueError(f"{name} is {value}; wanted {wanted}")
+    return float(value)
+
+
+def check_limit(name, value, whole=False):
+    """Raise unless this is a number above 0, infinite or not; of things that are counted, a `whole` one."""
+    if not _is_number(value):
+        raise TypeError(f"{name} is {value!r}; wanted a number")
+    if not value > 0:
+        raise ValueError(f"{name} is {value}; wanted more than 0")
+    if whole and value != math.inf and value % 1:
+        raise ValueError(f"{name} is {value}; wanted a whole number")
+
+
+def check_choice(name, value, choices):
+    """Raise unless this is one of some strings."""
+    if not (isinstance(value, str) and value in choices):
+        one_of = "one of " if len(choices) > 1 else ""
+        raise ValueError(f"{name} is {value!r}; wanted {one_of}{', '.join(map(repr, choices))}")
+
+
+def check_norm(norm, choices=("inf", "1", "2")):
+    """The name of a norm, which may be given as a number."""
+    name = {1: "1", 2: "2", math.inf: "inf"}.get(norm, norm) if _is_number(norm) else norm
+    if name is norm or name not in choices:
+        check_choice("norm", norm, choices)
+    return name
+
+
+def check_points(net, points):
+    """Points as an array (n_points, n_in) of the network's dtype or of integers."""
+    given = points
+    if not isinstance(points, np.ndarray):
+        try:
+            points = np.asarray(points)
+        except ValueError as error:
+            raise ValueError(f"points is not a rectangular array: {error}") from None
+        from_list = isinstance(given, (list, tuple)) and points.dtype == np.float64
+        if from_list or points.ndim == 2 and points.size == 0:
+            with np.errstate(over="ignore"):
+                points = points.astype(net.dtype)
+    check_fit(net, points)
+    return points
+
+
+def check_fit(net, points):
+    """Raise unless an array, of NumPy or Dask, has the dtype and the shape of points for the network."""
+    if points.dtype.kind not in "iu" and points.dtype.newbyteorder("=") != net.dtype:
+        raise TypeError(f"points has dtype {points.dtype}; this network takes {net.dtype}, or integers")
+    if points.ndim != 2 or points.shape[1] != net.n_in:
+        raise ValueError(f"points has shape {points.shape}; this network takes (n_points, {net.n_in})")
+
+
+def check_finite(points, first_row=0):
+    """Raise for the first NaN or infinity, if there is one; row numbers start at `first_row`."""
+    for start in range(0, len(points), _ROWS_AT_ONCE):
+        finite = np.isfinite(points[start : start + _ROWS_AT_ONCE])
+        if not finite.all():
+            row, column = (int(i) for i in np.argwhere(~finite)[0])
+            raise ValueError(
+                f"points has {points[start + row, column]} in row {first_row + start + row}, "
+                f"column {column}; wanted finite values (or allow_nonfinite=True)"
+            )
+
+
+def _is_number(value):
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
