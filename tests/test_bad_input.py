@@ -360,6 +360,87 @@ def test_what_is_no_network_is_refused_in_the_same_words_everywhere(name, thing)
         NETWORKS_FIRST[name](thing)
 
 
+# Flags, paths and other things --------------------------------------------------------------------
+
+FLAGS = {
+    "allow_nonfinite": lambda flag: NET(np.zeros((5, 2)), allow_nonfinite=flag),
+    "certify": lambda flag: fl.count_regions(NET, BOX, certify=flag),
+    "drop_final": lambda flag: fl.load("net.npz", drop_final=flag),
+    "exact": lambda flag: NET.patterns(np.zeros((5, 2)), exact=flag),
+    "extend": lambda flag: fl.knots(NET, [0, 0], [1, 1], extend=flag),
+    "return_certain": lambda flag: NET.patterns(np.zeros((5, 2)), return_certain=flag),
+    "sketch": lambda flag: fl.PatternCounter(NET, sketch=flag),
+}
+
+
+@pytest.mark.parametrize("name", FLAGS)
+@pytest.mark.parametrize("flag", ["no", "", None, 1, 0.0, [True]], ids=repr)
+def test_what_is_neither_true_nor_false_is_not_taken_for_it(name, flag):
+    with raises(TypeError, f"{name} is {flag!r}; wanted True or False"):
+        FLAGS[name](flag)
+
+
+def test_flags_of_numpy_are_flags():
+    assert fl.count_regions(NET, BOX, certify=np.False_).certified == "none"
+    assert fl.count_regions(NET, BOX, certify=np.True_).certified == "exact"
+
+
+PATHS = {
+    "load": lambda path: fl.load(path),
+    "load_proof": lambda path: fl.load_proof(path),
+    "save": lambda path: NET.save(path),
+    "Regions.load": lambda path: fl.Regions.load(path),
+    "Regions.save": lambda path: fl.regions(NET, BOX).save(path),
+    "Certificate.save": lambda path: fl.check_affine(NET, BOX).witness.save(path),
+    "checkpoint": lambda path: fl.count_regions(NET, BOX, checkpoint=path),
+}
+
+
+@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("path", [3, b"net.npz", ["net.npz"], object], ids=repr)
+def test_what_is_no_path_is_refused(name, path):
+    argument = "checkpoint" if name == "checkpoint" else "path"
+    with raises(TypeError, f"{argument} is {path!r}; wanted a path"):
+        PATHS[name](path)
+
+
+@pytest.mark.parametrize("norm", [[1], {}, np.array([1, 2]), True, object], ids=repr)
+@pytest.mark.parametrize("function", ["linear_radius", "lipschitz", "affine_radius"])
+def test_things_that_name_no_norm_are_refused(function, norm):
+    about = BOX if function == "lipschitz" else [[0.0, 0.0]]
+    with raises(ValueError, f"norm is {norm!r}; wanted ", "'inf'"):
+        getattr(fl, function)(NET, about, norm=norm)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: fl.plot.regions(3), TypeError, ["result is int; wanted Regions"]),
+        (lambda: fl.Network.from_knots("a", "b"), TypeError, ["x has dtype <U1; wanted real numbers"]),
+        (lambda: fl.Network.from_knots([0, 1], "b"), TypeError, ["y has dtype <U1; wanted real numbers"]),
+        (lambda: fl.Network.from_knots([0, [1]], [0, 1]), ValueError, ["x is not a rectangular array"]),
+        (lambda: NET.astype("foo"), TypeError, ["dtype is 'foo'; wanted float32 or float64"]),
+        (lambda: NET.astype("int64"), TypeError, ["dtype is 'int64'; wanted float32 or float64"]),
+        (lambda: NET.astype(3), TypeError, ["dtype is 3; wanted float32 or float64"]),
+        (lambda: fl.Box(0, 1, n_in="a"), TypeError, ["n_in is 'a'; wanted an int, at least 1"]),
+        (lambda: fl.Box(0, 1, n_in=2.0), TypeError, ["n_in is 2.0; wanted an int, at least 1"]),
+        (lambda: fl.Box(0, 1, n_in=-1), ValueError, ["n_in is -1; wanted an int, at least 1"]),
+        (lambda: fl.Box(0, 1, n_in=0), ValueError, ["n_in is 0; wanted an int, at least 1"]),
+        (lambda: fl.Box("a", 1, n_in=1), TypeError, ["low has dtype <U1; wanted real numbers"]),
+        (lambda: fl.Box([0, [1]], 1), ValueError, ["low is not a rectangular array"]),
+        (lambda: fl.breakpoints(NET, "a", 1), ValueError, ["net has 2 inputs; wanted 1"]),
+        (
+            lambda: fl.breakpoints(fl.Network.from_knots([0, 1], [0, 1]), "a", 1),
+            TypeError,
+            ["low is 'a'; wanted a finite number"],
+        ),
+    ],
+)
+def test_other_things_are_one_clear_error(call, error, words):
+    with raises(error, *words):
+        call()
+
+
 # The instruction set ------------------------------------------------------------------------------
 
 

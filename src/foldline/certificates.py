@@ -6,12 +6,11 @@ them here, are integers over powers of two, so the digits end.
 
 import hashlib
 import json
-import os
 import re
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from .checks import check_net
+from .checks import check_net, check_path
 from .errors import FormatError
 from .files import replacing
 from .network import Network
@@ -76,7 +75,7 @@ class _Proof:
         """Write it to a file of JSON, whole or not at all; `load_proof` reads it back."""
         document = _document(self)
         document["checksum"] = _checksum(document)
-        with replacing(os.fspath(path)) as file:
+        with replacing(check_path("path", path)) as file:
             file.write(json.dumps(document, indent=1).encode())
 
 
@@ -257,7 +256,7 @@ def load_proof(path):
     ...     fl.load_proof(path).verify(net)
     True
     """
-    path = os.fspath(path)
+    path = check_path("path", path)
     with open(path, "rb") as file:
         data = file.read()
     try:

@@ -6,6 +6,7 @@ Their messages say what came and what was wanted. A wrong value is a `ValueError
 
 import math
 import operator
+import os
 
 import numpy as np
 
@@ -13,12 +14,15 @@ __all__ = [
     "check_choice",
     "check_finite",
     "check_fit",
+    "check_flag",
     "check_int",
     "check_limit",
     "check_net",
     "check_norm",
     "check_number",
+    "check_path",
     "check_points",
+    "check_real",
 ]
 
 # Some points at a time, so that no mask of many is made.
@@ -88,10 +92,7 @@ def check_points(net, points):
     """Points as an array (n_points, n_in) of the network's dtype or of integers."""
     given = points
     if not isinstance(points, np.ndarray):
-        try:
-            points = np.asarray(points)
-        except ValueError as error:
-            raise ValueError(f"points is not a rectangular array: {error}") from None
+        points = _array("points", points)
         from_list = isinstance(given, (list, tuple)) and points.dtype == np.float64
         if from_list or points.ndim == 2 and points.size == 0:
             with np.errstate(over="ignore"):
@@ -118,6 +119,35 @@ def check_finite(points, first_row=0):
                 f"points has {points[start + row, column]} in row {first_row + start + row}, "
                 f"column {column}; wanted finite values (or allow_nonfinite=True)"
             )
+
+
+def check_real(name, value):
+    """`value` as an array of real numbers."""
+    array = _array(name, value)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{name} has dtype {array.dtype}; wanted real numbers")
+    return array
+
+
+def check_flag(name, value):
+    """Raise unless this is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {value!r}; wanted True or False")
+
+
+def check_path(name, path):
+    """A path as a str."""
+    found = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
+    if not isinstance(found, str):
+        raise TypeError(f"{name} is {path!r}; wanted a path, as a str or an os.PathLike")
+    return found
+
+
+def _array(name, value):
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} is not a rectangular array: {error}") from None
 
 
 def _is_number(value):

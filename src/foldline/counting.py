@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from .checks import check_choice
+from .checks import check_choice, check_flag
 from .domains import check_question
 from .exact_cells import MOST_DIMENSIONS_OF_CORNERS
 from .executors import check_workers
@@ -131,6 +131,7 @@ def count_regions(
     """
     check_question(net, domain, max_regions=max_regions, time_limit=time_limit)
     check_choice("kind", kind, _KINDS)
+    check_flag("certify", certify)
     workers = check_workers(workers)
     engine = check_engine(engine, domain.dimension)
     start = time.monotonic()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .checks import check_int, check_limit, check_net
+from .checks import check_int, check_limit, check_net, check_real
 from .frozen import Frozen
 
 __all__ = ["Ball", "Box", "Plane", "Polytope", "Segment", "Space"]
@@ -73,6 +73,7 @@ class Box(Domain):
             n_in = max(low.size if low.ndim else 0, high.size if high.ndim else 0)
             if not n_in:
                 raise ValueError("low and high are scalars; wanted n_in= as well, or arrays")
+        n_in = check_int("n_in", n_in, 1)
         try:
             low, high = (np.broadcast_to(a, (n_in,)).copy() for a in (low, high))
         except ValueError:
@@ -330,10 +331,7 @@ def check_domain(net, domain):
 
 
 def _numbers(name, value, ndim=None):
-    array = np.asarray(value)
-    if array.dtype.kind not in "iufb":
-        raise TypeError(f"{name} has dtype {array.dtype}; wanted real numbers")
-    array = np.array(array, dtype=np.float64)
+    array = np.array(check_real(name, value), dtype=np.float64)
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name} has shape {array.shape}; wanted {ndim} dimensions")
     if not np.isfinite(array).all():

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import dask_arrays
 from ._core import BLOCK
-from .checks import check_finite, check_int, check_net, check_norm, check_points
+from .checks import check_finite, check_flag, check_int, check_net, check_norm, check_points
 from .executors import check_workers, run_tasks
 
 __all__ = ["linear_radius", "unpack_patterns"]
@@ -63,6 +63,7 @@ def forward(net, points, out=None, *, workers=1, allow_nonfinite=False):
         return dask_arrays.mapped(net, points, "forward", net.n_out, net.dtype)
     if out is None:
         return _run(net, points, ("outputs",), workers, allow_nonfinite)[0]
+    check_flag("allow_nonfinite", allow_nonfinite)
     points = check_points(net, points)
     _check_out(net, points, out)
     if not allow_nonfinite:
@@ -110,6 +111,8 @@ def patterns(net, points, *, return_certain=False, exact=False, workers=1, allow
             return_certain=return_certain, exact=exact, workers=workers, allow_nonfinite=allow_nonfinite
         )
         return dask_arrays.mapped(net, points, "patterns", -(-net.n_neurons // 8), np.uint8)
+    check_flag("return_certain", return_certain)
+    check_flag("exact", exact)
     if not (return_certain or exact):
         return _run(net, points, ("patterns",), workers, allow_nonfinite)[0]
     points = check_points(net, points)
@@ -215,6 +218,7 @@ def _refuse_for_dask(workers, **options):
 
 def _run(net, points, wanted, workers, allow_nonfinite, given=None, norm="inf"):
     workers = check_workers(workers)
+    check_flag("allow_nonfinite", allow_nonfinite)
     points = check_points(net, points)
     results = given or _allocate(net, len(points), wanted)
     step = _step(net, wanted)

@@ -7,7 +7,7 @@ import numpy as np
 from . import cells
 from ._core import Sweep
 from .cells import quotient
-from .checks import check_net, check_number
+from .checks import check_flag, check_net, check_number, check_real
 from .domains import Segment
 from .executors import check_workers, map_parts
 from .frozen import Frozen
@@ -128,6 +128,7 @@ def knots(net, start, stop, *, extend=False, workers=1):
     array([0.5 , 0.75, 1.  ])
     """
     check_net(net)
+    check_flag("extend", extend)
     workers = check_workers(workers)
     starts, stops = _checked_ends(net, start, stop)
     parallel = workers * _PARTS_PER_WORKER if isinstance(workers, int) and workers > 1 else 1
@@ -183,19 +184,13 @@ def breakpoints(net, low, high):
 
 
 def _checked_ends(net, start, stop):
-    ends = []
-    for name, value in (("start", start), ("stop", stop)):
-        array = np.asarray(value)
-        if array.dtype.kind not in "iuf":
-            raise TypeError(f"{name} has dtype {array.dtype}; wanted real numbers")
-        ends.append(array)
-    starts, stops = ends
+    starts, stops = check_real("start", start), check_real("stop", stop)
     if starts.shape != stops.shape or starts.ndim not in (1, 2) or starts.shape[-1] != net.n_in:
         raise ValueError(
             f"start has shape {starts.shape}, stop {stops.shape}; wanted both ({net.n_in},) "
             f"or (n_segments, {net.n_in})"
         )
-    starts, stops = (np.ascontiguousarray(np.atleast_2d(a), np.float64) for a in ends)
+    starts, stops = (np.ascontiguousarray(np.atleast_2d(a), np.float64) for a in (starts, stops))
     for name, array in (("start", starts), ("stop", stops)):
         bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
         if bad.size:

@@ -7,6 +7,7 @@ import numpy as np
 
 from . import evaluation
 from ._core import Core
+from .checks import check_real
 from .frozen import Frozen
 
 __all__ = ["Network"]
@@ -106,7 +107,7 @@ class Network(Frozen):
         >>> hat([[-1], [0.5], [1.75], [3]]).ravel()
         array([0.  , 0.5 , 0.25, 0.  ])
         """
-        x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        x, y = (check_real(name, value).astype(np.float64) for name, value in (("x", x), ("y", y)))
         columns = y[:, None] if y.ndim == 1 else y
         if x.ndim != 1 or not len(x) or columns.ndim != 2 or len(columns) != len(x):
             raise ValueError(
@@ -148,9 +149,13 @@ class Network(Frozen):
 
     def astype(self, dtype):
         """The same network with weights rounded to `dtype` (float32 to float64 is exact)."""
-        dtype = np.dtype(dtype)
+        given = dtype
+        try:
+            dtype = np.dtype(given)
+        except (TypeError, ValueError):
+            dtype = np.dtype(object)
         if dtype not in _DTYPES:
-            raise TypeError(f"dtype is {dtype}; a network is float32 or float64")
+            raise TypeError(f"dtype is {given!r}; wanted float32 or float64")
         if dtype == self.dtype:
             return self
         with np.errstate(over="ignore"):

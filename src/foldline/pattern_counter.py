@@ -7,7 +7,7 @@ import numpy as np
 
 from . import evaluation
 from ._core import BLOCK, PatternSet, PatternSketch
-from .checks import check_finite, check_limit, check_net, check_points
+from .checks import check_finite, check_flag, check_limit, check_net, check_points
 from .executors import check_workers
 from .pattern_count import PatternCount
 
@@ -52,6 +52,7 @@ class PatternCounter:
 
     def __init__(self, net, *, sketch=False, memory_limit=_MEMORY, spill_dir=None):
         check_net(net)
+        check_flag("sketch", sketch)
         check_limit("memory_limit", memory_limit)
         if memory_limit < _LEAST_MEMORY:
             raise ValueError(f"memory_limit is {memory_limit} bytes; wanted at least {_LEAST_MEMORY:,}")
@@ -70,6 +71,7 @@ class PatternCounter:
 
         Points that are refused leave the counter as it was.
         """
+        check_flag("allow_nonfinite", allow_nonfinite)
         points = check_points(self.net, points)
         if not allow_nonfinite:
             check_finite(points)

@@ -8,6 +8,7 @@ import numpy as np
 from .checks import check_choice, check_int, check_net
 from .domains import Ball, Plane
 from .files import replacing
+from .region_tables import Regions
 
 __all__ = ["check_name", "knots", "new_axes", "regions", "save"]
 
@@ -53,6 +54,8 @@ def regions(result, ax=None, color_by="region", output=0):
     >>> ax.get_title()
     '4 regions, proved'
     """
+    if not isinstance(result, Regions):
+        raise TypeError(f"result is {type(result).__name__}; wanted Regions, of foldline.regions")
     if result.domain.dimension != 2:
         dimension = result.domain.dimension
         raise ValueError(f"the regions have {dimension} dimensions; wanted 2 (a Plane is a slice)")

@@ -1,13 +1,13 @@
 """The table of a network's regions: one row each, and what follows from the columns."""
 
 import operator
-import os
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from . import exports, facets, inscribed
+from .checks import check_path
 from .evaluation import unpack_patterns
 from .frozen import Frozen
 
@@ -178,7 +178,7 @@ class Regions(Frozen):
         """
         from . import parquet
 
-        parquet.write(self, os.fspath(path))
+        parquet.write(self, check_path("path", path))
 
     def to_networkx(self):
         """The graph of regions that share a facet (``pip install foldline[networkx]``).

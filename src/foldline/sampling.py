@@ -8,7 +8,7 @@ from hashlib import blake2b
 import numpy as np
 
 from . import dask_arrays
-from .checks import check_finite, check_points
+from .checks import check_finite, check_flag, check_points
 from .executors import check_workers, in_turn, loss_of
 from .logs import log
 from .pattern_counter import PatternCounter
@@ -82,6 +82,7 @@ def count_patterns(
     given = {"memory_limit": memory_limit, "spill_dir": spill_dir}
     given = {name: value for name, value in given.items() if value is not None}
     counter = PatternCounter(net, sketch=sketch, **given)
+    check_flag("allow_nonfinite", allow_nonfinite)
     workers = check_workers(workers)
     if isinstance(points, (str, os.PathLike)):
         points = _open_npy(points)
