@@ -4,15 +4,13 @@ Forms are rows (m, c) that stand for m.a + c, with a the inputs of a layer; thei
 up beside them, as one number a row, by which the true form may lie above anywhere on the domain.
 """
 
-import math
-
 import numpy as np
 
 from . import cells
 from .checks import check_choice
 from .domains import Polytope, check_question
 from .frozen import Frozen
-from .rounding import Factor, add_up, lowest_bits, multiply_up, size, two_sum
+from .rounding import Factor, add_up, float_above, lowest_bits, multiply_up, size, two_sum
 
 __all__ = ["Bounds", "bounds"]
 
@@ -98,7 +96,7 @@ def bounds(net, domain, method="crown"):
     """
     check_question(net, domain)
     check_choice("method", method, _METHODS)
-    box = _bounding_box(net, domain)
+    box = _bounding_box(domain)
     with np.errstate(all="ignore"):  # what overflows is unbounded
         affine = _affine_maps(net, domain, box)
         folds = [slopes.astype(np.float64) for slopes in net.slopes]
@@ -112,7 +110,7 @@ def bounds(net, domain, method="crown"):
     return Bounds(*hidden, *found[-1], method)
 
 
-def _bounding_box(net, domain):
+def _bounding_box(domain):
     """(low, high) of the domain's own coordinates."""
     bounds = domain._bounds()
     if bounds is not None:
@@ -128,12 +126,7 @@ def _bounding_box(net, domain):
 
     vertices = cells.root_cell(domain)[0].vertices
     sides = [[Fraction(v[k], v[-1]) for v in vertices] for k in range(domain.dimension)]
-    return np.array([-_float_above(-min(s)) for s in sides]), np.array([_float_above(max(s)) for s in sides])
-
-
-def _float_above(ratio):
-    nearest = float(ratio)
-    return nearest if nearest >= ratio else math.nextafter(nearest, math.inf)
+    return np.array([-float_above(-min(s)) for s in sides]), np.array([float_above(max(s)) for s in sides])
 
 
 def _intervals(affine, folds, box):

@@ -10,7 +10,7 @@ import numpy as np
 from . import dask_arrays
 from ._core import BLOCK
 from .checks import check_finite, check_flag, check_int, check_net, check_norm, check_points
-from .executors import check_workers, run_tasks
+from .executors import check_workers, row_parts, run_tasks
 
 __all__ = ["linear_radius", "unpack_patterns"]
 
@@ -18,7 +18,6 @@ __all__ = ["linear_radius", "unpack_patterns"]
 # that Ctrl-C is heard, and few enough that converted rows stay small.
 _STEP_OPERATIONS = 50_000_000
 _LARGEST_STEP = 65_536
-_TASKS_PER_WORKER = 4
 # With so few inputs many points share a pattern, and with it the gradients that distances need.
 _MOST_SHARED_INPUTS = 16
 _SHARED_STEP = 16 * _LARGEST_STEP
@@ -222,7 +221,7 @@ def _run(net, points, wanted, workers, allow_nonfinite, given=None, norm="inf"):
     points = check_points(net, points)
     results = given or _allocate(net, len(points), wanted)
     step = _step(net, wanted)
-    tasks = _parts(len(points), step, workers)
+    tasks = row_parts(len(points), workers, BLOCK)
     run_tasks(_run_part, net, points, results, tasks, workers, (step, allow_nonfinite, norm))
     return [results[name] for name in wanted]
 
@@ -250,16 +249,6 @@ def _step(net, wanted):
             return _SHARED_STEP
     rows = min(_STEP_OPERATIONS // operations, _LARGEST_STEP) // BLOCK * BLOCK
     return max(rows, BLOCK)
-
-
-def _parts(n_points, step, workers):
-    if not isinstance(workers, int) or workers == 1:
-        parallel = 1 if isinstance(workers, int) else 8
-    else:
-        parallel = workers * _TASKS_PER_WORKER
-    size = max(-(-n_points // parallel), 1)
-    size = -(-size // BLOCK) * BLOCK
-    return [(start, min(start + size, n_points)) for start in range(0, n_points, size)]
 
 
 def _run_part(net, points, results, first_row, stop, step, allow_nonfinite, norm):

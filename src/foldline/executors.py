@@ -5,7 +5,19 @@ from collections import deque
 
 from .checks import check_int
 
-__all__ = ["carried", "check_workers", "in_turn", "loss_of", "map_parts", "n_at_once", "run_tasks"]
+__all__ = [
+    "carried",
+    "check_workers",
+    "in_turn",
+    "loss_of",
+    "map_parts",
+    "n_at_once",
+    "row_parts",
+    "run_tasks",
+]
+
+# So that nobody waits long for the slowest.
+_PARTS_PER_WORKER = 4
 
 
 def check_workers(workers):
@@ -17,6 +29,13 @@ def check_workers(workers):
     if not hasattr(workers, "__index__"):
         raise TypeError(f"workers is {workers!r}; wanted an int or a concurrent.futures.Executor")
     return check_int("workers", workers, 1)
+
+
+def row_parts(n_rows, workers, multiple=1):
+    """(start, end) of the parts that rows are cut into for workers, all but the last a `multiple` long."""
+    n_parts = 1 if workers == 1 else _PARTS_PER_WORKER * n_at_once(workers)
+    size = max(-(-n_rows // (n_parts * multiple)), 1) * multiple
+    return [(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
 
 
 def run_tasks(function, net, points, results, tasks, workers, arguments):

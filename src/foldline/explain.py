@@ -13,12 +13,12 @@ from .explanation import Explanation, HalfSpace, Piece
 from .frames import Frame
 from .linear_pieces import Describer, linear_regions
 from .regions import regions
+from .walk import MOST_DIMENSIONS_OF_VERTICES
 
 __all__ = ["explain"]
 
 # Nobody reads more: then the largest are found by sampling.
 _MOST_REGIONS = 20_000
-_MOST_DIMENSIONS_OF_VOLUMES = 6
 _N_SAMPLES, _SAMPLES_AT_ONCE = 1 << 18, 1 << 12
 # Of a time limit: when the search for all pieces ends, and when the sample that ranks them instead does.
 _SHARE_OF_SEARCH, _SHARE_OF_SAMPLE = 0.6, 0.7
@@ -88,7 +88,7 @@ def explain(net, domain, names=None, *, most=10, digits=3, max_regions=None, tim
         domain = _box_of_cones(net, domain)
     chain, sample = cells.ExactChain(net, domain), samples.uniform(domain, _N_SAMPLES)
     found = groups = None
-    if domain.dimension <= _MOST_DIMENSIONS_OF_VOLUMES:
+    if domain.dimension <= MOST_DIMENSIONS_OF_VERTICES:
         search = _SHARE_OF_SEARCH * limit
         # describing what was found takes a share too
         seconds = None if time_limit is None else 0.8 * search

@@ -9,7 +9,7 @@ from ._core import Sweep
 from .cells import quotient
 from .checks import check_flag, check_net, check_number, check_real
 from .domains import Segment
-from .executors import check_workers, map_parts
+from .executors import check_workers, map_parts, row_parts
 from .frozen import Frozen
 
 __all__ = ["Knots", "breakpoints", "knots"]
@@ -17,7 +17,6 @@ __all__ = ["Knots", "breakpoints", "knots"]
 # Segments of one step take about this many multiply-adds if they have as many crossings as the network has
 # neurons: some hundredths of a second, so that Ctrl-C is heard.
 _STEP_OPERATIONS = 100_000_000
-_PARTS_PER_WORKER = 4
 _SEGMENTS_THAT_TELL = 256
 
 
@@ -131,10 +130,8 @@ def knots(net, start, stop, *, extend=False, workers=1):
     check_flag("extend", extend)
     workers = check_workers(workers)
     starts, stops = _checked_ends(net, start, stop)
-    parallel = workers * _PARTS_PER_WORKER if isinstance(workers, int) and workers > 1 else 1
-    size = -(-len(starts) // (parallel if isinstance(workers, int) else 8)) or 1
-    parts = [slice(i, i + size) for i in range(0, len(starts), size)] or [slice(0)]
-    arguments = [(net, starts[part], stops[part], extend) for part in parts]
+    parts = row_parts(len(starts), workers) or [(0, 0)]
+    arguments = [(net, starts[begin:end], stops[begin:end], extend) for begin, end in parts]
     return _joined(map_parts(_knots_of_part, arguments, workers))
 
 
