@@ -118,9 +118,9 @@ def test_the_output_is_drawn_as_the_network_has_it(found):
 @pytest.mark.parametrize(
     ("domain", "names"),
     [
-        (fl.Box(-1, 1, n_in=2), ("x0", "x1")),
-        (fl.Ball([1, 1], 1), ("x0 from the centre", "x1 from the centre")),
-        (fl.Plane([3, 0, 0], [0, 0, 1], [0, 1, 0]), ("x2", "x1")),
+        (fl.Box(-1, 1, n_in=2), ("x1", "x2")),
+        (fl.Ball([1, 1], 1), ("x1 from the centre", "x2 from the centre")),
+        (fl.Plane([3, 0, 0], [0, 0, 1], [0, 1, 0]), ("x3", "x2")),
         (fl.Plane([3, 0, 0], [1, 0, 0], [0, 2, 0]), ("s", "t")),
     ],
 )

@@ -14,6 +14,7 @@ from .frames import Frame
 from .linear_pieces import Describer, linear_regions
 from .regions import regions
 from .walk import MOST_DIMENSIONS_OF_VERTICES
+from .wording import input_names
 
 __all__ = ["explain"]
 
@@ -137,7 +138,7 @@ def explain(net, domain, names=None, *, most=10, digits=3, max_regions=None, tim
 
 def _checked_names(names, n_in):
     if names is None:
-        return tuple(f"x{k + 1}" for k in range(n_in))
+        return input_names(n_in)
     if isinstance(names, str):
         raise TypeError(f"names is {names!r}; wanted a sequence of {n_in} strings")
     names = tuple(names)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .frozen import Frozen
-from .wording import EXACT_DIGITS, Writer, symbol
+from .wording import EXACT_DIGITS, Writer, output_names, symbol
 
 __all__ = ["Explanation", "HalfSpace", "Piece"]
 
@@ -169,8 +169,7 @@ class Explanation(Frozen):
         }
 
     def _outputs(self):
-        n = len(self.pieces[0].maps)
-        return ["y"] if n == 1 else [f"y{i + 1}" for i in range(n)]
+        return output_names(len(self.pieces[0].maps))
 
     def _heading(self):
         n = len(self.pieces)

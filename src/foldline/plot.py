@@ -9,6 +9,7 @@ from .checks import check_choice, check_int, check_net
 from .domains import Ball, Plane
 from .files import replacing
 from .region_tables import Regions
+from .wording import input_names, output_names
 
 __all__ = ["check_name", "knots", "new_axes", "regions", "save"]
 
@@ -33,7 +34,7 @@ def regions(result, ax=None, color_by="region", output=0):
         A color for each region, unlike its neighbours'; how steep the output is on each; the output at
         each point; or the folds only, colored by the first layer with a neuron that flips there.
     output : int
-        Which output "slope" and "output" speak of.
+        Which output "slope" and "output" speak of, numbered from 0.
 
     Returns
     -------
@@ -63,6 +64,7 @@ def regions(result, ax=None, color_by="region", output=0):
         raise ValueError("the regions have no vertices: engine 'lp' keeps none; wanted another's")
     check_choice("color_by", color_by, _COLORS)
     output = check_int("output", output, 0, result.net.n_out - 1)
+    names = output_names(result.net.n_out)
     ax = _shown_axes() if ax is None else ax
     from matplotlib.collections import PolyCollection
     from matplotlib.patches import PathPatch
@@ -80,7 +82,7 @@ def regions(result, ax=None, color_by="region", output=0):
         about = "one linear formula on each; colours only tell neighbours apart"
         ax.text(1, -0.09, about, transform=ax.transAxes, ha="right", va="top", fontsize="small", color="0.35")
     elif color_by == "slope":
-        _color_by_slope(cells, np.linalg.norm(result.A[:, output], axis=1), result.volumes, output)
+        _color_by_slope(cells, np.linalg.norm(result.A[:, output], axis=1), result.volumes, names[output])
     elif color_by == "output":
         _draw_output(ax, result, output)
     width = _line_width(ax, len(result))
@@ -135,7 +137,7 @@ def knots(net, start, stop, ax=None, output=0):
         ax.plot(others, at, "|", markersize=8, color="0.4", label="a neuron flips, the slope stays")
     if len(found):
         ax.legend(frameon=False)
-    ax.set(xlabel="t, from start (0) to stop (1)", ylabel=f"output {output}", xlim=(0, 1))
+    ax.set(xlabel="t, from start (0) to stop (1)", ylabel=output_names(net.n_out)[output], xlim=(0, 1))
     ax.set_title(f"{_counted(len(t), 'knot')}, proved")
     return ax
 
@@ -179,13 +181,14 @@ def _names_of_axes(domain):
     if isinstance(domain, Plane):
         return [_name_of_direction(domain, *each) for each in (("s", domain.u), ("t", domain.v))]
     center = " from the centre" if isinstance(domain, Ball) else ""
-    return [f"x{k}{center}" for k in range(2)]
+    return [f"{name}{center}" for name in input_names(2)]
 
 
 def _name_of_direction(plane, letter, direction):
     """The input that a coordinate of the plane is, where it is one."""
     (k, *others) = np.flatnonzero(direction)
-    return letter if others or direction[k] != 1 or plane.origin[k] else f"x{k}"
+    is_input = not others and direction[k] == 1 and not plane.origin[k]
+    return input_names(plane.n_in)[k] if is_input else letter
 
 
 def _color_by_slope(cells, slopes, areas, output):
@@ -194,7 +197,7 @@ def _color_by_slope(cells, slopes, areas, output):
     below = np.cumsum(areas[order])
     most = slopes[order[np.searchsorted(below, 0.98 * below[-1])]]
     cells.set(array=slopes, cmap="YlOrRd", clim=(slopes.min(), most))
-    label = f"how steep output {output} is: the length of its gradient"
+    label = f"how steep {output} is: the length of its gradient"
     extend = "max" if most < slopes.max() else "neither"
     cells.axes.figure.colorbar(cells, ax=cells.axes, label=label, extend=extend)
 
@@ -211,7 +214,7 @@ def _draw_output(ax, result, output):
     extent = (low[0], high[0], low[1], high[1])
     image = ax.imshow(values, extent=extent, origin="lower", cmap=_viridis_without_its_darkest(), zorder=1)
     image.set_clip_path(_outlines(result), ax.transData)
-    ax.figure.colorbar(image, ax=ax, label=f"output {output}")
+    ax.figure.colorbar(image, ax=ax, label=output_names(result.net.n_out)[output])
 
 
 def _viridis_without_its_darkest():

@@ -18,6 +18,7 @@ from .frozen import Frozen
 from .maps import maps_of
 from .sensitivity import sensitivities
 from .survey import ExactRegion, batches, check_bounded, facet_point, float_points
+from .wording import input_names
 
 __all__ = ["NotConvex", "NotMonotone", "ShapeVerdict", "check_convex", "check_monotone"]
 
@@ -32,7 +33,7 @@ class ShapeVerdict(Frozen):
     Attributes
     ----------
     question : str
-        "convex", or such as "increasing in input 0".
+        "convex", or such as "increasing in x1", the first input.
     status : str
         "yes", "no" or "undecided".
     by : str
@@ -209,7 +210,7 @@ def check_monotone(net, domain, feature, sign=1, *, max_regions=None, time_limit
     if check_int("sign", sign) not in (1, -1):
         raise ValueError(f"sign is {sign}; wanted 1 or -1")
     deadline = math.inf if time_limit is None else time.monotonic() + time_limit
-    question = f"{'increasing' if sign > 0 else 'decreasing'} in input {feature}"
+    question = f"{'increasing' if sign > 0 else 'decreasing'} in {input_names(net.n_in)[feature]}"
     with np.errstate(over="ignore", invalid="ignore"):
         low, high = jacobian_bounds(net, domain)
         if (low[:, feature] >= 0 if sign > 0 else high[:, feature] <= 0).all():
