@@ -445,7 +445,7 @@ def test_regions_lists_the_largest_and_saves_all(capsys, tmp_path, model, net):
     assert run("regions", model, "--largest", 3, "--of-output", 1) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0] == f"{len(found)} activation regions, proved."
-    assert out[3].split()[:3] == ["y1", "is", "about"]
+    assert out[3].split()[:3] == ["y2", "is", "about"]
     assert [int(line.split()[-1]) for line in out[4:]] == rows
     assert run("regions", model, "--names", "dose,age,bmi") == 0
     out = capsys.readouterr().out
@@ -473,11 +473,13 @@ def test_regions_refuses_bad_input(capsys, tmp_path, model):
 @pytest.mark.parametrize(
     ("slope", "offset", "text"),
     [
-        ([1, 0, -2], 0.5, "0.5 + x0 - 2 x2"),
-        ([-1, 0], 0, "-x0"),
+        ([1, 0, -2], 0.5, "x1 - 2 x3 + 0.5"),
+        ([-1, 0], 0, "-x1"),
         ([0, 0], 0, "0"),
-        ([0.125, 3], -1, "-1 + 0.125 x0 + 3 x1"),
-        ([1, 2, 3, 4, 5, 6, 0, 7], 0, "4 x3 + 5 x4 + 6 x5 + 7 x7 ... 3 more"),
+        ([0.125, 3], -1, "0.125 x1 + 3 x2 - 1"),
+        ([1 / 3, -2 / 3], 1e-9, "0.333 x1 - 0.667 x2 + 1e-09"),
+        ([np.inf, 1], -np.inf, "inf x1 + x2 - inf"),
+        ([1, 2, 3, 4, 5, 6, 0, 7], 0, "4 x4 + 5 x5 + 6 x6 + 7 x8 ... 3 more"),
     ],
 )
 def test_formulas_are_written_as_one_would(slope, offset, text):
@@ -810,11 +812,23 @@ def cancelling(tmp_path):
     return str(path)
 
 
+def test_regions_and_explain_write_the_same_formulas(capsys, tmp_path):
+    path = tmp_path / "net.npz"
+    fl.Network([([[1.0, 2.0], [3.0, -1.0]], None), ([[2.0, -1.0]], None)]).save(path)
+    formulas, written = ("-3 x1 + x2", "2 x1 + 4 x2", "-x1 + 5 x2"), []
+    for command in ("regions", "explain"):
+        assert run(command, path) == 0
+        lines = capsys.readouterr().out.splitlines()
+        written.append({formula for formula in formulas if any(formula in line for line in lines)})
+        assert not any("x0" in line for line in lines)
+    assert written == [set(formulas)] * 2
+
+
 def test_check_says_affine_with_the_map_and_exit_code_0(capsys, cancelling):
     assert run("check", "--affine", cancelling, "--outputs", 0) == 0
     out = capsys.readouterr().out
     assert "Affine: neurons that fold cancel." in out
-    assert "y0 = 0 + 1 x0 + 2 x1" in out
+    assert "  y1 = x1 + 2 x2\n" in out
     facts = document(capsys, "check", "--affine", cancelling, "--outputs", 0, "--low=-2", "--high", "1,2")
     assert (facts["status"], facts["outputs"], facts["A"], facts["b"]) == ("affine", [0], [[1, 2]], [0])
     assert (facts["low"], facts["high"], facts["witness"]) == ([-2, -2], [1, 2], None)

@@ -232,7 +232,7 @@ def test_bad_questions_say_what_came_and_what_was_wanted():
         ({"names": ["a"]}, r"names is \('a',\); wanted 2 different ones"),
         ({"names": ["a", "a"]}, "wanted 2 different ones"),
         ({"most": 0}, "most is 0; wanted an int, at least 1"),
-        ({"digits": 2.5}, "digits is 2.5"),
+        ({"digits": 0}, "digits is 0"),
         ({"max_regions": -1}, "max_regions is -1; wanted more than 0"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -240,6 +240,8 @@ def test_bad_questions_say_what_came_and_what_was_wanted():
     for names in ("ab", [1, 2], ["a", ""]):
         with pytest.raises(TypeError, match="names is"):
             fl.explain(net, box, names)
+    with pytest.raises(TypeError, match="digits is 2.5; wanted an int, at least 1"):
+        fl.explain(net, box, digits=2.5)
     with pytest.raises(ValueError, match=r"layer 1 has biases.*wanted a bounded domain, such as fl.Box"):
         fl.explain(network(*networks.HAT), fl.Space(1))
     with pytest.raises(ValueError, match="the domain has 3 inputs; this network takes 2"):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .checks import check_int
 from .domains import Ball, Domain, Polytope, Space
 
 __all__ = ["AffineTest", "test_affine"]
@@ -96,11 +97,7 @@ def test_affine(function, domain, n=1000, seed=0):
         raise TypeError(f"domain is {type(domain).__name__}; wanted a Box, Ball, Plane or Segment")
     if isinstance(domain, (Polytope, Space)):
         raise ValueError(f"the domain is {domain!r}; wanted a Box, Ball, Plane or Segment")
-    for name, value, least in (("n", n, 1), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{name} is {value!r}; wanted an int")
-        if value < least:
-            raise ValueError(f"{name} is {value}; wanted at least {least}")
+    n, seed = check_int("n", n, 1), check_int("seed", seed, 0)
     rng = np.random.default_rng(seed)
     x, y = (_inputs(domain, rng.uniform(*domain._bounds(), (n, domain.dimension))) for _ in range(2))
     points = np.concatenate([x, y, (x + y) / 2])

@@ -6,11 +6,11 @@ them here, are integers over powers of two, so the digits end.
 
 import hashlib
 import json
-import os
 import re
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
+from .checks import check_net, check_path
 from .errors import FormatError
 from .files import replacing
 from .network import Network
@@ -69,15 +69,14 @@ class _Proof:
         net = self.net if net is None else net
         if net is None:
             raise ValueError("a proof from a file has no network with it; wanted verify(net)")
-        if not isinstance(net, Network):
-            raise TypeError(f"net is {type(net).__name__}; wanted a Network")
+        check_net(net)
         return net
 
     def save(self, path):
         """Write it to a file of JSON, whole or not at all; `load_proof` reads it back."""
         document = _document(self)
         document["checksum"] = _checksum(document)
-        with replacing(os.fspath(path)) as file:
+        with replacing(check_path("path", path)) as file:
             file.write(json.dumps(document, indent=1).encode())
 
 
@@ -258,7 +257,7 @@ def load_proof(path):
     ...     fl.load_proof(path).verify(net)
     True
     """
-    path = os.fspath(path)
+    path = check_path("path", path)
     with open(path, "rb") as file:
         data = file.read()
     try:

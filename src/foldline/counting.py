@@ -5,20 +5,21 @@ import time
 
 import numpy as np
 
-from .domains import check_domain
+from .checks import check_choice, check_flag
+from .domains import check_question
 from .exact_cells import MOST_DIMENSIONS_OF_CORNERS
 from .executors import check_workers
+from .frozen import Frozen
 from .maps import group_maps
-from .network import Network
 from .progress import Share, reporter
 from .walk import FINE, Walk, check_engine, parts
 
-__all__ = ["RegionCount", "check_question", "count_regions"]
+__all__ = ["RegionCount", "count_regions"]
 
 _KINDS = ("activation", "linear", "affine")
 
 
-class RegionCount:
+class RegionCount(Frozen):
     """What `count_regions` found.
 
     Attributes
@@ -43,17 +44,9 @@ class RegionCount:
         Of the network.
     """
 
-    __slots__ = ("certified", "count", "digest", "kind", "stats", "status")
-
     def __init__(self, count, kind, status, certified, stats, digest):
-        for name, value in zip(self.__slots__, (certified, count, digest, kind, stats, status)):
-            object.__setattr__(self, name, value)
-
-    def __setattr__(self, name, value):
-        raise AttributeError(f"a RegionCount is frozen; {name!r} cannot be set")
-
-    def __reduce__(self):
-        return RegionCount, (self.count, self.kind, self.status, self.certified, self.stats, self.digest)
+        how = {"status": status, "certified": certified, "stats": stats, "digest": digest}
+        super().__init__(count=count, kind=kind, **how)
 
     def __repr__(self):
         return (
@@ -137,8 +130,8 @@ def count_regions(
     (2, 1)
     """
     check_question(net, domain, max_regions=max_regions, time_limit=time_limit)
-    if kind not in _KINDS:
-        raise ValueError(f"kind is {kind!r}; wanted one of {', '.join(map(repr, _KINDS))}")
+    check_choice("kind", kind, _KINDS)
+    check_flag("certify", certify)
     workers = check_workers(workers)
     engine = check_engine(engine, domain.dimension)
     start = time.monotonic()
@@ -199,22 +192,6 @@ def _walk_on(tally, walks, workers, deadline, journal):
                     if part.taken:
                         journal.add(chart, part)
                     tally.add(part, walk)
-
-
-def check_question(net, domain, **limits):
-    """Raise unless this is a network, a domain for it, and limits that are positive or None."""
-    if not isinstance(net, Network):
-        raise TypeError(f"net is {type(net).__name__}; wanted a Network")
-    check_domain(net, domain)
-    for name, limit in limits.items():
-        if limit is None:
-            continue
-        if isinstance(limit, bool) or not isinstance(limit, (int, float, np.integer, np.floating)):
-            raise TypeError(f"{name} is {limit!r}; wanted a number")
-        if not limit > 0:
-            raise ValueError(f"{name} is {limit!r}; wanted more than 0")
-        if name == "max_regions" and limit != math.inf and limit % 1:
-            raise ValueError(f"{name} is {limit!r}; wanted a whole number")
 
 
 class _Tally:

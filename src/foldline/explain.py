@@ -7,18 +7,18 @@ import numpy as np
 
 from . import cells
 from . import sample as samples
-from .counting import check_question
-from .domains import Box, Space
+from .checks import check_int
+from .domains import Box, Space, check_question
 from .explanation import Explanation, HalfSpace, Piece
 from .frames import Frame, checked_names
 from .linear_pieces import Describer, linear_regions
 from .regions import regions
+from .walk import MOST_DIMENSIONS_OF_VERTICES
 
 __all__ = ["explain"]
 
 # Nobody reads more: then the largest are found by sampling.
 _MOST_REGIONS = 20_000
-_MOST_DIMENSIONS_OF_VOLUMES = 6
 _N_SAMPLES, _SAMPLES_AT_ONCE = 1 << 18, 1 << 12
 # Of a time limit: when the search for all pieces ends, and when the sample that ranks them instead does.
 _SHARE_OF_SEARCH, _SHARE_OF_SAMPLE = 0.6, 0.7
@@ -81,16 +81,14 @@ def explain(net, domain, names=None, *, most=10, digits=3, max_regions=None, tim
     begin = time.monotonic()
     check_question(net, domain, max_regions=max_regions, time_limit=time_limit)
     limit = math.inf if time_limit is None else time_limit
-    for name, value in (("most", most), ("digits", digits)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} is {value!r}; wanted an int, at least 1")
+    most, digits = check_int("most", most, 1), check_int("digits", digits, 1)
     frame = Frame(domain, checked_names(names, net.n_in))
     is_space = isinstance(domain, Space)
     if is_space:
         domain = _box_of_cones(net, domain)
     chain, sample = cells.ExactChain(net, domain), samples.uniform(domain, _N_SAMPLES)
     found = groups = None
-    if domain.dimension <= _MOST_DIMENSIONS_OF_VOLUMES:
+    if domain.dimension <= MOST_DIMENSIONS_OF_VERTICES:
         search = _SHARE_OF_SEARCH * limit
         # describing what was found takes a share too
         seconds = None if time_limit is None else 0.8 * search

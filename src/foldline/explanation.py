@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .wording import EXACT_DIGITS, Writer, counted, symbol
+from .frozen import Frozen
+from .wording import EXACT_DIGITS, Writer, counted, output_names, symbol
 
 __all__ = ["Explanation", "HalfSpace", "Piece"]
 
@@ -58,7 +59,7 @@ class Piece(NamedTuple):
         return np.array([float(row[-1]) for row in self.maps])
 
 
-class Explanation:
+class Explanation(Frozen):
     """What `explain` found. ``str()`` is text; a notebook renders it.
 
     Attributes
@@ -78,9 +79,8 @@ class Explanation:
     """
 
     def __init__(self, pieces, n_pieces, n_regions, n_samples, names, where, digits, points):
-        self.pieces, self.n_pieces, self.n_regions, self.n_samples = pieces, n_pieces, n_regions, n_samples
-        self.names, self.where = names, where
-        self._digits, self._points = digits, points
+        found = {"n_pieces": n_pieces, "n_regions": n_regions, "n_samples": n_samples}
+        super().__init__(pieces=pieces, **found, names=names, where=where, _digits=digits, _points=points)
 
     @property
     def share(self):
@@ -171,8 +171,7 @@ class Explanation:
         }
 
     def _outputs(self):
-        n = len(self.pieces[0].maps)
-        return ["y"] if n == 1 else [f"y{i + 1}" for i in range(n)]
+        return output_names(len(self.pieces[0].maps))
 
     def _heading(self):
         n = len(self.pieces)

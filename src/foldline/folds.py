@@ -7,12 +7,14 @@ from typing import NamedTuple
 import numpy as np
 
 from . import cells
+from .domains import check_question
 from .evaluation import unpack_patterns
 from .exact_cells import ExactWalk
 from .exact_forms import map_on
 from .facets import of_length_1
 from .maps import map_errors
 from .regions import regions
+from .walk import MOST_DIMENSIONS_OF_VERTICES
 from .wording import counted
 
 __all__ = ["Folds", "folds"]
@@ -93,8 +95,10 @@ def folds(net, domain, *, max_regions=None, time_limit=None, workers=1):
     >>> found.jumps, found.vertices, found.neurons
     (array([[2.]]), (array([[0.5]]),), (array([2]),))
     """
-    if getattr(domain, "dimension", 0) > 6:
-        raise ValueError(f"the domain has {domain.dimension} dimensions; wanted at most 6, or a slice")
+    check_question(net, domain, max_regions=max_regions, time_limit=time_limit)
+    d, most = domain.dimension, MOST_DIMENSIONS_OF_VERTICES
+    if d > most:
+        raise ValueError(f"the domain has {d} dimensions; wanted at most {most}, or a slice")
     begin, limit = time.monotonic(), math.inf if time_limit is None else time_limit
     search = None if time_limit is None else _SHARE_OF_SEARCH * time_limit
     found = regions(net, domain, max_regions=max_regions, time_limit=search, workers=workers)

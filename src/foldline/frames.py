@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 
 from .domains import Ball, Plane, Polytope, Segment
-from .wording import Writer
+from .wording import Writer, input_names
 
 __all__ = ["Frame", "checked_names"]
 
@@ -13,7 +13,7 @@ __all__ = ["Frame", "checked_names"]
 def checked_names(names, n_in):
     """Names of the inputs; x1, x2, ... for None."""
     if names is None:
-        return tuple(f"x{k + 1}" for k in range(n_in))
+        return input_names(n_in)
     if isinstance(names, str):
         raise TypeError(f"names is {names!r}; wanted a sequence of {n_in} strings")
     names = tuple(names)

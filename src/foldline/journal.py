@@ -7,6 +7,7 @@ import struct
 import time
 from hashlib import blake2b
 
+from .checks import check_path
 from .errors import FormatError
 
 __all__ = ["Journal"]
@@ -43,10 +44,7 @@ class Journal:
     """
 
     def __init__(self, path, question):
-        try:
-            self.path = os.fspath(path)
-        except TypeError:
-            raise TypeError(f"checkpoint is {path!r}; wanted a path") from None
+        self.path = check_path("checkpoint", path)
         asked = json.dumps(question, sort_keys=True).encode()
         self._file = open(self.path, "ab+", buffering=0)  # noqa: SIM115
         try:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .checks import check_net, check_points
 from .domains import Space
-from .evaluation import _checked_points, unpack_patterns
+from .evaluation import unpack_patterns
 from .exact import ExactMaps
 from .maps import maps_of, told_apart
-from .network import Network
 from .wording import counted
 
 __all__ = ["DataLinearity", "is_linear_on_data"]
@@ -91,9 +91,8 @@ def is_linear_on_data(net, points):
     >>> fl.is_linear_on_data(net, [[1.0, 1.0], [-1.0, -1.0], [-2.0, -2.0]]).map_sizes
     array([2, 1])
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net is {type(net).__name__}; wanted a Network")
-    points = _checked_points(net, points)
+    check_net(net)
+    points = check_points(net, points)
     if not len(points):
         raise ValueError("points is empty; wanted one point at least")
     patterns, region = np.unique(net.patterns(points, exact=True), axis=0, return_inverse=True)

@@ -7,24 +7,26 @@ from fractions import Fraction
 import numpy as np
 
 from . import cells
-from .counting import check_question
+from .checks import check_norm
 from .derivative_bounds import jacobian_bounds
+from .domains import check_question
 from .evaluation import unpack_patterns
 from .exact import exact_outputs, input_of
 from .exact_cells import ExactWalk
 from .exact_forms import map_on
+from .frozen import Frozen
 from .maps import maps_of
 from .shape import check_full
 from .survey import ExactRegion, batches, check_bounded, float_points
 
-__all__ = ["Lipschitz", "Steepest", "check_norm", "lipschitz"]
+__all__ = ["Lipschitz", "Steepest", "lipschitz"]
 
 _EPS = np.finfo(float).eps
 # Regions whose norms floats do not tell from the largest are computed exactly, if they are no more.
 _MOST_EXACT = 64
 
 
-class Lipschitz:
+class Lipschitz(Frozen):
     """An enclosure of a Lipschitz constant; ``float()`` of it is the upper end, which is always safe.
 
     Attributes
@@ -41,14 +43,9 @@ class Lipschitz:
         Two points between which the outputs change by `lower` times their distance, at least.
     """
 
-    __slots__ = ("lower", "n_regions", "norm", "status", "steepest", "upper")
-
     def __init__(self, lower, upper, norm, status, n_regions, steepest):
-        for name, value in zip(self.__slots__, (lower, n_regions, norm, status, steepest, upper)):
-            object.__setattr__(self, name, value)
-
-    def __setattr__(self, name, value):
-        raise AttributeError(f"a Lipschitz is frozen; {name!r} cannot be set")
+        found = {"norm": norm, "status": status, "n_regions": n_regions, "steepest": steepest}
+        super().__init__(lower=lower, upper=upper, **found)
 
     def __float__(self):
         return self.upper
@@ -58,7 +55,7 @@ class Lipschitz:
         return f"Lipschitz({ends}, norm={self.norm!r}, status={self.status!r})"
 
 
-class Steepest:
+class Steepest(Frozen):
     """Two points, and the least that the outputs change between them relative to their distance.
 
     Attributes
@@ -70,11 +67,8 @@ class Steepest:
     ratio : float
     """
 
-    __slots__ = ("domain", "net", "norm", "ratio", "x", "y")
-
     def __init__(self, net, domain, x, y, norm, ratio):
-        self.net, self.domain, self.x, self.y = net, domain, tuple(x), tuple(y)
-        self.norm, self.ratio = norm, ratio
+        super().__init__(net=net, domain=domain, x=tuple(x), y=tuple(y), norm=norm, ratio=ratio)
 
     def verify(self):
         """Whether that is so, in exact rationals, and x and y are in the domain."""
@@ -149,14 +143,6 @@ def lipschitz(net, domain, norm="inf", *, max_regions=None, time_limit=None):
             lower, upper = _around(exact, norm)
         return Lipschitz(lower, max(upper, lower), norm, "complete", n, steepest)
     return Lipschitz(lower, upper, norm, "limit", n, steepest)
-
-
-def check_norm(norm, wanted=("inf", "1", "2")):
-    """The name of a norm; raise for another."""
-    name = norm if isinstance(norm, str) else {1: "1", 2: "2", math.inf: "inf"}.get(norm)
-    if name not in wanted:
-        raise ValueError(f"norm is {norm!r}; wanted {' or '.join(map(repr, wanted))}")
-    return name
 
 
 class _Top:

@@ -3,6 +3,7 @@
 import json
 import os
 
+from .checks import check_path
 from .files import replacing
 from .formats import optional
 from .logs import log
@@ -58,7 +59,7 @@ def write_regions(
     """
     optional("pyarrow.parquet")
     chunks = iter_regions(net, domain, chunk=chunk, engine=engine, max_regions=max_regions, workers=workers)
-    path = os.fspath(path)
+    path = check_path("path", path)
     os.makedirs(path, exist_ok=True)
     there = os.listdir(path)
     if there:

@@ -5,12 +5,13 @@ import os
 
 import numpy as np
 
+from .checks import check_choice, check_int, check_net
 from .domains import Plane
 from .files import replacing
 from .frames import Frame, checked_names
 from .region_tables import Regions
 from .sample import _bounding_box
-from .wording import counted
+from .wording import counted, output_names
 
 __all__ = ["check_name", "knots", "new_axes", "regions", "save"]
 
@@ -37,7 +38,7 @@ def regions(result, ax=None, color_by="region", output=0, names=None):
         point uphill; the output at each point; or the folds only, colored by the first layer with a neuron
         that flips there.
     output : int
-        Which output "slope" and "output" speak of.
+        Which output "slope" and "output" speak of, numbered from 0.
     names : sequence of str, optional
         Of the inputs; x1, x2, ... if not given. Axes that are not along one input each are s and t.
 
@@ -71,10 +72,8 @@ def regions(result, ax=None, color_by="region", output=0, names=None):
         raise ValueError(f"the regions have {dimension} dimensions; wanted 2 (a Plane is a slice)")
     if not all(map(len, result.vertices)):
         raise ValueError("the regions have no vertices: engine 'lp' keeps none; wanted another's")
-    if color_by not in _COLORS:
-        raise ValueError(f"color_by is {color_by!r}; wanted one of {', '.join(map(repr, _COLORS))}")
-    if not 0 <= output < result.net.n_out:
-        raise ValueError(f"output is {output}; this network has {result.net.n_out}")
+    check_choice("color_by", color_by, _COLORS)
+    output = check_int("output", output, 0, result.net.n_out - 1)
     frame = Frame(result.domain, checked_names(names, result.net.n_in))
     ax = _shown_axes() if ax is None else ax
     from matplotlib.collections import PolyCollection
@@ -132,8 +131,8 @@ def knots(net, start, stop, ax=None, output=0):
     """
     from .knots import knots as find_knots
 
-    if not 0 <= output < net.n_out:
-        raise ValueError(f"output is {output}; this network has {net.n_out}")
+    check_net(net)
+    output = check_int("output", output, 0, net.n_out - 1)
     start, stop = np.asarray(start, float), np.asarray(stop, float)
     found = find_knots(net, start, stop)
     t = np.unique(found.t[found.is_knot])
@@ -149,7 +148,7 @@ def knots(net, start, stop, ax=None, output=0):
         ax.plot(others, at, "|", markersize=8, color="0.4", label="a neuron flips, the slope stays")
     if len(found):
         ax.legend(frameon=False)
-    ax.set(xlabel="t, from start (0) to stop (1)", ylabel=f"output {output}", xlim=(0, 1))
+    ax.set(xlabel="t, from start (0) to stop (1)", ylabel=output_names(net.n_out)[output], xlim=(0, 1))
     ax.set_title(f"{counted(len(t), 'knot')}, proved")
     return ax
 
@@ -201,7 +200,7 @@ def _show_inputs(axis, frame, k):
 
 def _color_by_slope(cells, result, output):
     """Colours for all but the steepest 2% of the area: else one cliff makes all others look flat."""
-    gradients, of_what = result.A[:, output], f"the gradient of output {output}"
+    gradients, of_what = result.A[:, output], f"the gradient of {output_names(result.net.n_out)[output]}"
     if isinstance(result.domain, Plane):
         gradients = gradients @ result.domain._placement()[0]
         of_what += " by s and t"
@@ -233,7 +232,7 @@ def _draw_output(ax, result, output):
     extent = (low[0], high[0], low[1], high[1])
     image = ax.imshow(values, extent=extent, origin="lower", cmap=_viridis_without_its_darkest(), zorder=1)
     image.set_clip_path(_outlines(result), ax.transData)
-    ax.figure.colorbar(image, ax=ax, label=f"output {output}")
+    ax.figure.colorbar(image, ax=ax, label=output_names(result.net.n_out)[output])
 
 
 def _viridis_without_its_darkest():

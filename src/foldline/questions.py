@@ -14,6 +14,8 @@ from .domains import Ball, Space
 from .exact import ExactMaps, integers
 from .network import Network
 from .proofs import Chain, Place
+from .rounding import float_above
+from .walk import MOST_DIMENSIONS_OF_VERTICES
 
 __all__ = ["Question", "Verdict", "rounded"]
 
@@ -113,7 +115,7 @@ class Question:
     @property
     def has_corners(self):
         """Whether regions are kept with their corners, all of them points."""
-        return self.n_coordinates <= 6 and not isinstance(self.domain, Space)
+        return self.n_coordinates <= MOST_DIMENSIONS_OF_VERTICES and not isinstance(self.domain, Space)
 
     def verdict(self, status, reason, **found):
         return Verdict(status, reason, self.outputs, self.tol, **found)
@@ -209,10 +211,3 @@ class Question:
 
 def rounded(ratio):
     return quotient(ratio.numerator, ratio.denominator)
-
-
-def float_above(ratio):
-    nearest = rounded(Fraction(ratio))
-    return nearest if nearest >= ratio else math.nextafter(nearest, math.inf)
-
-

@@ -1,14 +1,15 @@
 """The table of a network's regions: one row each, and what follows from the columns."""
 
 import operator
-import os
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from . import exports, facets, inscribed
+from .checks import check_path
 from .evaluation import unpack_patterns
+from .frozen import Frozen
 
 __all__ = ["Jumps", "Region", "Regions"]
 
@@ -39,7 +40,7 @@ class Jumps(NamedTuple):
     b: np.ndarray
 
 
-class Regions:
+class Regions(Frozen):
     """The activation regions of a network on a domain, one row each, in the order of their patterns.
 
     Coordinates are the domain's own: those of the input space for boxes, polytopes and all of space,
@@ -79,15 +80,8 @@ class Regions:
     def __init__(
         self, net, domain, status, *, patterns, A, b, interior_points, vertices, volumes, neighbours
     ):
-        vertices = tuple(vertices)
-        columns = (patterns, A, b, interior_points, vertices, volumes, neighbours)
-        for array in (*columns, *vertices):
-            if isinstance(array, np.ndarray):
-                array.flags.writeable = False
-        self.__dict__.update(zip(_COLUMNS, columns), net=net, domain=domain, status=status)
-
-    def __setattr__(self, name, value):
-        raise AttributeError(f"Regions are frozen; {name!r} cannot be set")
+        columns = (patterns, A, b, interior_points, tuple(vertices), volumes, neighbours)
+        super().__init__(net=net, domain=domain, status=status, **dict(zip(_COLUMNS, columns)))
 
     def __len__(self):
         return len(self.patterns)
@@ -113,8 +107,9 @@ class Regions:
 
     __hash__ = None
 
-    def __reduce__(self):
-        return _rebuild, (self.net, self.domain, self.status, {n: getattr(self, n) for n in _COLUMNS})
+    def __getstate__(self):
+        """Without what is computed when asked for."""
+        return {name: getattr(self, name) for name in ("net", "domain", "status", *_COLUMNS)}
 
     def _arrays(self):
         columns = [getattr(self, name) for name in _COLUMNS if name != "vertices"]
@@ -183,7 +178,7 @@ class Regions:
         """
         from . import parquet
 
-        parquet.write(self, os.fspath(path))
+        parquet.write(self, check_path("path", path))
 
     def to_networkx(self):
         """The graph of regions that share a facet (``pip install networkx``).
@@ -244,7 +239,3 @@ class Regions:
         from . import region_files
 
         return cls(**region_files.read(path))
-
-
-def _rebuild(net, domain, status, columns):
-    return Regions(net, domain, status, **columns)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .bench import short, table
-from .wording import counted
+from .wording import Writer, counted, input_names, output_names
 
 __all__ = ["count_sentences", "formula", "region_table", "regions_sentence"]
 
@@ -55,19 +55,14 @@ def region_table(found, rows, total, output, names=None):
         [formula(found.A[i, output], found.b[i, output], names), share, str(i)]
         for i, share in zip(rows, shares)
     ]
-    return table([f"y{output if found.net.n_out > 1 else ''} is about", "share", "region"], lines)
+    return table([f"{output_names(found.net.n_out)[output]} is about", "share", "region"], lines)
 
 
 def formula(slope, offset, names=None):
-    """``[1, 0, -2], 0.5`` as ``0.5 + x0 - 2 x2``; the steepest terms where there are many."""
+    """``[1, 0, -2], 0.5`` as ``x1 - 2 x3 + 0.5``; the steepest terms where there are many."""
+    shown = np.zeros_like(slope)
     steepest = np.argsort(-abs(slope), kind="stable")[:_MOST_TERMS]
-    terms = [f"{offset:.3g}"] if offset or not slope.any() else []
-    for k in sorted(steepest.tolist()):
-        size = f"{abs(slope[k]):.3g}"
-        if slope[k]:
-            sign = "-" if slope[k] < 0 else "+"
-            terms.append(f"{sign} {'' if size == '1' else size + ' '}{names[k] if names else f'x{k}'}")
-    n_more = np.count_nonzero(slope) - np.count_nonzero(slope[steepest])
-    text = " ".join(terms).removeprefix("+ ")
-    text = "-" + text[2:] if text.startswith("- ") else text
+    shown[steepest] = slope[steepest]
+    text = Writer(names or input_names(len(slope))).formula(shown.tolist(), float(offset))
+    n_more = np.count_nonzero(slope) - np.count_nonzero(shown)
     return text + (f" ... {n_more} more" if n_more else "")

@@ -6,9 +6,13 @@ Algorithms, 2nd edition, section 3.1), if nothing underflows. Where all products
 power of two and their magnitudes add up to at most 2^53 of it, nothing is rounded at all.
 """
 
+import math
+
 import numpy as np
 
-__all__ = ["Factor", "add_up", "lowest_bits", "multiply_up", "size", "two_sum"]
+from .cells import quotient
+
+__all__ = ["Factor", "add_up", "float_above", "lowest_bits", "multiply_up", "size", "two_sum"]
 
 _UNIT = 2.0**-53
 _SMALL = 2.0**-480
@@ -69,6 +73,12 @@ class Factor:
         _, exponent = np.frexp(np.abs(a) @ self._largest)
         exact = (unit >= _LOWEST_NORMAL) & (exponent <= unit + 53)
         return np.where(exact, 0.0, bound)
+
+
+def float_above(ratio):
+    """The least float that is no less than a `Fraction`."""
+    nearest = quotient(ratio.numerator, ratio.denominator)
+    return nearest if nearest >= ratio else math.nextafter(nearest, math.inf)
 
 
 def two_sum(a, b):

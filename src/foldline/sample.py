@@ -1,11 +1,9 @@
 """Samples of a domain that are made piece by piece, the same whoever makes which piece."""
 
-import math
-import operator
-
 import numpy as np
 
 from . import cells
+from .checks import check_int
 from .domains import Domain
 from .formats import optional
 from .knots import knots
@@ -106,7 +104,7 @@ class Sample:
         if not isinstance(domain, Domain):
             kind = type(domain).__name__
             raise TypeError(f"domain is {kind}; wanted a Box, Ball, Polytope, Plane or Segment")
-        self.domain, self.n, self.seed = domain, _count("n", n), _count("seed", seed)
+        self.domain, self.n, self.seed = domain, check_int("n", _whole(n), 0), check_int("seed", seed, 0)
         self._low, self._high = _bounding_box(domain)
         self._rows = domain._half_spaces()
 
@@ -230,7 +228,7 @@ class _Lines(Sample):
         lengths = end - begin
         longest = [k + lengths[k : k + n].argmax() for k, n in zip(first.tolist(), n_pieces.tolist())]
         t = (begin[longest] + lengths[longest] / 2)[:, None]
-        inside = net._in_float64().patterns(starts + t * (stops - starts), exact=True)
+        inside = net._in_float64.patterns(starts + t * (stops - starts), exact=True)
         known = np.unpackbits(inside, axis=1, count=net.n_neurons, bitorder="little").view(bool)
         line = np.repeat(np.arange(len(starts)), n_pieces)
         return np.packbits(flipped ^ (known ^ flipped[longest])[line], axis=1, bitorder="little")
@@ -247,14 +245,6 @@ def _bounding_box(domain):
     return vertices.min(axis=0), vertices.max(axis=0)
 
 
-def _count(name, value):
-    """A whole number that is not negative; 1e9 is one."""
-    if isinstance(value, (float, np.floating)) and math.isfinite(value) and value == int(value):
-        value = int(value)
-    try:
-        value = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}; wanted a whole number") from None
-    if value < 0:
-        raise ValueError(f"{name} is {value}; wanted at least 0")
-    return value
+def _whole(n):
+    """1e9 as an int; other things as they are."""
+    return int(n) if isinstance(n, (float, np.floating)) and n.is_integer() else n

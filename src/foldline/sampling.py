@@ -7,7 +7,8 @@ from hashlib import blake2b
 
 import numpy as np
 
-from . import dask_arrays, evaluation
+from . import dask_arrays
+from .checks import check_finite, check_flag, check_points
 from .executors import check_workers, in_turn, loss_of
 from .logs import log
 from .pattern_counter import PatternCounter
@@ -82,6 +83,7 @@ def count_patterns(
     given = {"memory_limit": memory_limit, "spill_dir": spill_dir}
     given = {name: value for name, value in given.items() if value is not None}
     counter = PatternCounter(net, sketch=sketch, **given)
+    check_flag("allow_nonfinite", allow_nonfinite)
     workers = check_workers(workers)
     if isinstance(points, (str, os.PathLike)):
         points = _open_npy(points)
@@ -92,7 +94,7 @@ def count_patterns(
         if points.domain.n_in != net.n_in:
             raise ValueError(f"the sample has {points.domain.n_in} inputs; this network takes {net.n_in}")
     elif not comes_once:
-        points = evaluation._checked_points(net, points)
+        points = check_points(net, points)
     total = None if comes_once or getattr(points, "of", "points") != "points" else len(points)
     try:
         with reporter(progress, "points", total) as report:
@@ -104,7 +106,7 @@ def count_patterns(
                 _add_blocks(counter, _Rows(points, allow_nonfinite), workers, checkpoint, report)
             else:
                 for block in points if comes_once else [points]:
-                    block = evaluation._checked_points(net, block)
+                    block = check_points(net, block)
                     counter._add_points(block, workers, allow_nonfinite, report)
     except BaseException as error:
         loss = loss_of(error)
@@ -184,7 +186,7 @@ class _Rows:
         start = i * self._size
         block = self._points[start : start + self._size]
         if not self._allow_nonfinite:
-            evaluation._refuse_nonfinite(block, start)
+            check_finite(block, start)
         return net.patterns(block, workers=workers, allow_nonfinite=True)
 
     def __repr__(self):

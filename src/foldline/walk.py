@@ -23,6 +23,7 @@ __all__ = [
     "ENGINES",
     "FINE",
     "MOST_DIMENSIONS_IN_TIME",
+    "MOST_DIMENSIONS_OF_VERTICES",
     "Part",
     "Prefix",
     "Rows",
@@ -33,7 +34,13 @@ __all__ = [
 ]
 
 ENGINES = ("sweep", "polygons", "vertices", "lp", "exact")
-_MOST_DIMENSIONS_OF_VERTICES = 6
+MOST_DIMENSIONS_OF_VERTICES = 6
+# Of the engines that do not take any.
+_DIMENSIONS = {
+    "sweep": range(1, 2),
+    "polygons": range(2, 3),
+    "vertices": range(3, MOST_DIMENSIONS_OF_VERTICES + 1),
+}
 # Beyond, a step of a walk may take longer than a limit allows.
 MOST_DIMENSIONS_IN_TIME = 64
 # Rationals are slow to come back to where they were.
@@ -103,10 +110,10 @@ FINE = Steps(0.03, 0.01)
 def check_engine(engine, dimension):
     """The engine for a dimension, or raise."""
     if engine == "auto":
-        return {1: "sweep", 2: "polygons"}.get(dimension, "vertices" if dimension <= 6 else "lp")
+        return next((name for name, known in _DIMENSIONS.items() if dimension in known), "lp")
     if engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}; wanted 'auto' or one of {', '.join(map(repr, ENGINES))}")
-    dimensions = {"sweep": range(1, 2), "polygons": range(2, 3), "vertices": range(3, 7)}.get(engine)
+    dimensions = _DIMENSIONS.get(engine)
     if dimensions is not None and dimension not in dimensions:
         raise ValueError(
             f"engine is {engine!r}, the domain has {dimension} dimensions; that engine wants "
@@ -339,7 +346,7 @@ def _unit_box(d):
     facets' forms without their bounds, (2 d, d + 1). In the plane counterclockwise; where d is large, no
     vertices."""
     upper = np.empty((0, d), int)
-    if d <= _MOST_DIMENSIONS_OF_VERTICES:
+    if d <= MOST_DIMENSIONS_OF_VERTICES:
         upper = np.ascontiguousarray(np.indices((2,) * d).reshape(d, -1).T)
     if d == 2:
         upper = upper[[0, 2, 3, 1]]
@@ -366,7 +373,7 @@ def _polytope(domain):
     a, b = domain._half_spaces()
     half_spaces = np.vstack([np.eye(1, d + 1, d), np.hstack([-a, b[:, None]])[rows]])
     simple = all(f.bit_count() == d for f in root.facets)
-    if not simple or d > _MOST_DIMENSIONS_OF_VERTICES:
+    if not simple or d > MOST_DIMENSIONS_OF_VERTICES:
         return reach, half_spaces, np.empty((0, d)), np.empty((0, d), np.uint32)
     facets = np.array([[i for i in range(f.bit_length()) if f >> i & 1] for f in root.facets], np.uint32)
     if d == 2:

@@ -6,6 +6,7 @@ import numpy as np
 
 import foldline as fl
 
+from ..wording import EXACT_DIGITS, Writer, input_names, output_names
 from .codes import DONE, LIMIT, NO
 from .counts import box_of, names_of
 from .evaluations import numbers
@@ -46,19 +47,20 @@ def check(args):
         names = ("x", "y", "z", "outputs", "neurons")
         facts["witness"] = {name: getattr(found.witness, name) for name in names}
         facts["witness"]["gap"] = float(found.witness.gap)
-    text = [_verdict_text(found)]
+    text = [_verdict_text(found, net)]
     if args.save:
         text.append(f"The proof is in {args.save}." if proof else "There is no proof to save.")
     code = {"affine": DONE, "not_affine": NO, "undecided": LIMIT}[found.status]
     return facts, "\n".join(text), code
 
 
-def _verdict_text(found):
+def _verdict_text(found, net):
+    names = output_names(net.n_out)
     if found.status == "affine":
         within = f" within {found.tol:g}" if found.tol else ""
+        writer, proof = Writer(input_names(net.n_in), EXACT_DIGITS), found.certificate
         rows = (
-            f"  y{k} = {b:.6g}{''.join(_term(a, f'x{i}') for i, a in enumerate(row) if a)}"
-            for k, row, b in zip(found.outputs, found.A.tolist(), found.b.tolist())
+            f"  {names[k]} = {writer.formula(row, b)}" for k, row, b in zip(found.outputs, proof.A, proof.b)
         )
         return "\n".join([f"Affine{within}: {found.reason}.", *itertools.islice(rows, 20)])
     if found.status == "not_affine":
@@ -67,7 +69,7 @@ def _verdict_text(found):
         neurons = f"neuron{'s' * (len(w.neurons) > 1)} {', '.join(map(str, w.neurons))}"
         return (
             f"Not affine: {found.reason}.\n{points}\n"
-            f"  f(x) + f(y) - 2 f(z) = {float(w.gap):.6g} in output {w.outputs[0]}; the fold is of {neurons}."
+            f"  f(x) + f(y) - 2 f(z) = {float(w.gap):.6g} in {names[w.outputs[0]]}; the fold is of {neurons}."
         )
     text = f"Undecided: {found.reason}."
     if found.volume_proved > 0:
@@ -75,10 +77,6 @@ def _verdict_text(found):
     if found.slope_change:
         text += f" The largest change of slope seen is {found.slope_change:.6g}."
     return text
-
-
-def _term(factor, name):
-    return f" {'-' if factor < 0 else '+'} {abs(factor):.6g} {name}"
 
 
 def verify(args):
@@ -91,7 +89,8 @@ def verify(args):
     if refusal:
         return facts, f"Refused: {refusal}.", NO
     within = f", within {float(proof.tol):g}" if proof.tol else ""
-    outputs = f"output{'s' * (len(proof.outputs) > 1)} {', '.join(map(str, proof.outputs))}"
+    names = output_names(net.n_out)
+    outputs = ", ".join(names[k] for k in proof.outputs)
     return facts, f"Verified in exact arithmetic: {claim}{within}, in {outputs}, on the proof's domain.", DONE
 
 
