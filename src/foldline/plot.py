@@ -207,9 +207,7 @@ def _draw_output(ax, result, output):
     low, high = np.array([ax.get_xlim(), ax.get_ylim()]).T
     x, y = low[:, None] + (high - low)[:, None] * (np.arange(_PIXELS) + 0.5) / _PIXELS
     points = np.stack(np.meshgrid(x, y), axis=2).reshape(-1, 2)
-    placement = result.domain._placement()
-    if placement is not None:
-        points = points @ placement[0].T + placement[1]
+    points = result.domain._inputs(points)
     values = result.net(points.astype(result.net.dtype))[:, output].reshape(_PIXELS, _PIXELS)
     extent = (low[0], high[0], low[1], high[1])
     image = ax.imshow(values, extent=extent, origin="lower", cmap=_viridis_without_its_darkest(), zorder=1)
