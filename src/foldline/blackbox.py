@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .checks import check_int
-from .domains import Ball, Domain, Polytope, Space
+from .domains import Domain, Polytope, Space
 
 __all__ = ["AffineTest", "test_affine"]
 
@@ -99,7 +99,7 @@ def test_affine(function, domain, n=1000, seed=0):
         raise ValueError(f"the domain is {domain!r}; wanted a Box, Ball, Plane or Segment")
     n, seed = check_int("n", n, 1), check_int("seed", seed, 0)
     rng = np.random.default_rng(seed)
-    x, y = (_inputs(domain, rng.uniform(*domain._bounds(), (n, domain.dimension))) for _ in range(2))
+    x, y = (domain._inputs(rng.uniform(*domain._bounds(), (n, domain.dimension))) for _ in range(2))
     points = np.concatenate([x, y, (x + y) / 2])
     values, unit = _values(function, points)
     f_x, f_y, f_z = np.split(values, 3)
@@ -113,16 +113,6 @@ def test_affine(function, domain, n=1000, seed=0):
 
 
 test_affine.__test__ = False  # pytest collects by name
-
-
-def _inputs(domain, u):
-    if isinstance(domain, Ball):
-        return u + domain.center
-    if domain._placement() is None:
-        return u
-    m, p = domain._placement()
-    m = (m[0] - m[1])[:, None] if isinstance(m, tuple) else m
-    return u @ m.T + p
 
 
 def _values(function, points):

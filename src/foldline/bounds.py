@@ -10,7 +10,7 @@ from . import cells
 from .checks import check_choice
 from .domains import Polytope, check_question
 from .frozen import Frozen
-from .rounding import Factor, add_up, float_above, lowest_bits, multiply_up, size, two_sum
+from .rounding import Factor, add_up, float_above, lowest_bits, multiply_up, size
 
 __all__ = ["Bounds", "bounds"]
 
@@ -165,23 +165,18 @@ def _affine_maps(net, domain, box):
     """The layers; the first takes the domain's own coordinates."""
     weights = [w.astype(np.float64) for w in net.weights]
     layers = [_Affine(w, b.astype(np.float64), np.zeros(len(w))) for w, b in zip(weights, net.biases)]
-    if domain._placement() is not None:
-        layers[0] = _placed(layers[0], *domain._placement(), box)
+    if domain._is_placed:
+        layers[0] = _placed(layers[0], domain, box)
     return layers
 
 
-def _placed(layer, matrix, origin, box):
-    """The layer after x = M u + p; a matrix given as (stop, start) is their difference."""
-    off = None
-    if isinstance(matrix, tuple):
-        stop, start = matrix
-        matrix, off = (part[:, None] for part in two_sum(stop, -start))
-    reach = _reach(box)
-    place = _homogeneous(matrix, origin)
+def _placed(layer, domain, box):
+    """The layer in the domain's own coordinates."""
+    reach, forms = _reach(box), domain._forms()
+    place = _homogeneous(forms[:, :-1], forms[:, -1])
     rows = layer.rows @ place
     doubt = Factor.of(place, reach).error(layer.rows)
-    if off is not None:
-        doubt += 2 * (size(layer.rows[:, :-1]) @ size(size(off) @ size(reach[:-1])))
+    doubt += 2 * (size(layer.rows[:, :-1]) @ size(size(domain._forms_error()) @ size(reach)))
     return _Affine(rows[:, :-1], rows[:, -1], doubt)
 
 

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from .cells import integers
 from .checks import check_int, check_limit, check_net, check_real
 from .frozen import Frozen
+from .rounding import two_sum
 
 __all__ = ["Ball", "Box", "Plane", "Polytope", "Segment", "Space"]
 
@@ -16,6 +18,8 @@ class Domain(Frozen):
 
     #: n_in of the networks it fits, and the number of its own coordinates
     n_in = dimension = 0
+    #: whether these are others than the inputs
+    _is_placed = False
 
     def _bounds(self):
         """(low, high) of u, or None: unbounded."""
@@ -24,8 +28,24 @@ class Domain(Frozen):
         """Arrays A (n, dimension) and b (n,): A u <= b."""
         return np.empty((0, self.dimension)), np.empty(0)
 
-    def _placement(self):
-        """(M, p) with x = M u + p, or None where x = u."""
+    def _forms(self):
+        """[M | p], the inputs as forms of (u, 1), rounded: (n_in, dimension + 1)."""
+        return np.eye(self.n_in, self.dimension + 1)
+
+    def _forms_error(self):
+        """What each entry of these is off by at most."""
+        return np.zeros((self.n_in, self.dimension + 1))
+
+    def _exact_forms(self):
+        """(integers, exponent) with [M | p] = integers * 2**exponent."""
+        return integers(self._forms())
+
+    def _inputs(self, u):
+        """The points x of the input space, rounded, of points u, (n_points, dimension)."""
+        if not self._is_placed:
+            return u
+        forms = self._forms()
+        return u @ forms[:, :-1].T + forms[:, -1]
 
     def _scale(self):
         """The form, (dimension + 1,), that biases are multiplied by: 1."""
@@ -114,6 +134,8 @@ class Ball(Domain):
     Ball(center=[0.5, 0.25], radius=0.125)
     """
 
+    _is_placed = True
+
     def __init__(self, center, radius):
         center, radius = _vector("center", center), float(_numbers("radius", radius, ndim=0))
         if not radius > 0:
@@ -129,8 +151,11 @@ class Ball(Domain):
     def _bounds(self):
         return np.full(self.n_in, -self.radius), np.full(self.n_in, self.radius)
 
-    def _placement(self):
-        return np.eye(self.n_in), self.center
+    def _forms(self):
+        return np.column_stack([np.eye(self.n_in), self.center])
+
+    def _inputs(self, u):
+        return u + self.center
 
 
 class Polytope(Domain):
@@ -196,6 +221,8 @@ class _Chart(Domain):
     coordinates are the others, in order.
     """
 
+    _is_placed = True
+
     def __init__(self, n_in, fixed, sign):
         super().__init__(n_in=n_in, fixed=fixed, sign=sign)
 
@@ -209,20 +236,17 @@ class _Chart(Domain):
             low[0] = 0.0
         return low, np.ones(self.n_in)
 
-    def _forms(self):
-        """x_0, ..., x_n as forms of u."""
-        rest = np.insert(np.eye(self.n_in), self.fixed, 0.0, axis=0)
-        constants = np.zeros(self.n_in + 1)
-        constants[self.fixed] = self.sign
-        return rest, constants
+    def _cone_forms(self):
+        """x_0, ..., x_n as forms of (u, 1)."""
+        forms = np.insert(np.eye(self.n_in, self.n_in + 1), self.fixed, 0.0, axis=0)
+        forms[self.fixed, -1] = self.sign
+        return forms
 
-    def _placement(self):
-        rest, constants = self._forms()
-        return rest[1:], constants[1:]
+    def _forms(self):
+        return self._cone_forms()[1:]
 
     def _scale(self):
-        rest, constants = self._forms()
-        return np.append(rest[0], constants[0])
+        return self._cone_forms()[0]
 
 
 class Segment(Domain):
@@ -240,6 +264,7 @@ class Segment(Domain):
     """
 
     dimension = 1
+    _is_placed = True
 
     def __init__(self, start, stop):
         start, stop = _vector("start", start), _vector("stop", stop)
@@ -255,8 +280,17 @@ class Segment(Domain):
     def _bounds(self):
         return np.zeros(1), np.ones(1)
 
-    def _placement(self):
-        return (self.stop, self.start), self.start  # M is a difference: taken exactly, later
+    def _forms(self):
+        return np.column_stack([self.stop - self.start, self.start])
+
+    def _forms_error(self):
+        with np.errstate(over="ignore", invalid="ignore"):
+            _, rest = two_sum(self.stop, -self.start)
+        return np.column_stack([abs(rest), np.zeros(self.n_in)])
+
+    def _exact_forms(self):
+        (stop, start), exponent = integers(np.stack([self.stop, self.start]))
+        return np.column_stack([stop - start, start]), exponent
 
 
 class Plane(Domain):
@@ -277,6 +311,7 @@ class Plane(Domain):
     """
 
     dimension = 2
+    _is_placed = True
 
     def __init__(self, origin, u, v, extent=1.0):
         origin, u, v = _vector("origin", origin), _vector("u", u), _vector("v", v)
@@ -306,8 +341,8 @@ class Plane(Domain):
     def _bounds(self):
         return np.full(2, -self.extent), np.full(2, self.extent)
 
-    def _placement(self):
-        return np.stack([self.u, self.v], axis=1), self.origin
+    def _forms(self):
+        return np.column_stack([self.u, self.v, self.origin])
 
 
 def check_question(net, domain, *, max_regions=None, time_limit=None):

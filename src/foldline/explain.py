@@ -161,7 +161,7 @@ def _patterns_by_size(net, sample, end):
     while len(packed) * _SAMPLES_AT_ONCE < len(sample) and (not packed or time.monotonic() < end):
         u = sample._uniform(rng, _SAMPLES_AT_ONCE)
         some = u if some is None else some
-        packed.append(net.patterns(sample._placed(u).astype(net.dtype)))
+        packed.append(net.patterns(sample.domain._inputs(u).astype(net.dtype)))
     packed = np.concatenate(packed)
     items = packed.view(f"V{packed.shape[1]}")[:, 0]
     _, first, counts = np.unique(items, return_index=True, return_counts=True)

@@ -118,7 +118,7 @@ class _Forms:
         for arrays in zip(net.weights, net.biases, net.slopes):
             w, b, slopes = (array.astype(np.float64) for array in arrays)
             self._layers.append((w, b, slopes, np.flatnonzero(slopes != 1)))
-        self._inputs = _inputs(domain)
+        self._inputs = domain._forms()
         self._dimension = domain.dimension
         n_roundings = sum(w.shape[1] + 2 for w in net.weights) + net.n_in + domain.dimension
         self.gamma = (n_roundings + _CORNER_ROUNDINGS) * _UNIT
@@ -129,8 +129,8 @@ class _Forms:
         n = max(1, _BLOCK_BYTES // (16 * units * (self._dimension + 1)))
         for start in range(0, len(bits), n):
             part = bits[start : start + n]
-            forms = self._of_block(part, self._inputs[0], lambda values: values)
-            yield from zip(forms, self._of_block(part, self._inputs[1], np.abs))
+            forms = self._of_block(part, self._inputs, lambda values: values)
+            yield from zip(forms, self._of_block(part, np.abs(self._inputs), np.abs))
 
     def _of_block(self, bits, inputs, signed):
         found, n_done = [np.empty((len(bits), 0, self._dimension + 1))], 0
@@ -173,21 +173,6 @@ def exact_facets(chain, domain, bits):
 def _rounded(row):
     largest = max(map(abs, row)) or 1
     return [value / largest for value in row]
-
-
-def _inputs(domain):
-    """Forms of the inputs in the domain's coordinates, and magnitudes of what they are summed from."""
-    placement = domain._placement()
-    if placement is None:
-        forms = np.eye(domain.n_in, domain.n_in + 1)
-        return forms, forms
-    matrix, origin = placement
-    size = np.abs(matrix)
-    if isinstance(matrix, tuple):  # (stop, start): their difference
-        matrix, size = (matrix[0] - matrix[1])[:, None], (np.abs(matrix[0]) + np.abs(matrix[1]))[:, None]
-    return tuple(
-        np.concatenate([m, p[:, None]], axis=1) for m, p in ((matrix, origin), (size, np.abs(origin)))
-    )
 
 
 def domain_faces(domain):

@@ -29,7 +29,7 @@ def maps_of(net, domain, patterns):
     """
     net = net.astype(np.float64)
     d = domain.dimension
-    placed = _placement(net, domain)
+    placed = domain._forms()
     patterns = np.ascontiguousarray(patterns)
     maps = np.empty((len(patterns), net.n_out, d + 1))
     step = max(_CHUNK_BYTES // (8 * net.n_out * (net.n_in + 1)), 1)
@@ -45,7 +45,7 @@ def maps_of(net, domain, patterns):
 
 def map_errors(net, domain):
     """What the maps that `maps_of` gives are off by at most, shape (n_out, dimension + 1)."""
-    net, d, placed = net.astype(np.float64), domain.dimension, _placement(net, domain)
+    net, d, placed = net.astype(np.float64), domain.dimension, domain._forms()
     size, offset = abs(net.weights[0]) @ abs(placed), abs(net.biases[0])
     for w, bias, slopes in zip(net.weights[1:], net.biases[1:], net.slopes):
         w = abs(w) * np.maximum(1, abs(slopes))
@@ -92,17 +92,6 @@ def _group_maps(net, domain, patterns, connected):
     for row in ExactWalk(chain).rows(sorted(map(tuple, bits.tolist()))):
         merger.add(row.forms, row.facets)
     return n_alone + (merger.n_connected() if connected else merger.n_maps())
-
-
-def _placement(net, domain):
-    """[M | p] with x = M u + p, rounded."""
-    placement = domain._placement()
-    if placement is None:
-        return np.eye(net.n_in, net.n_in + 1)
-    m, p = placement
-    if isinstance(m, tuple):
-        m = (m[0] - m[1])[:, None]
-    return np.column_stack([m, p])
 
 
 class Merger:

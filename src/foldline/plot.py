@@ -202,7 +202,7 @@ def _color_by_slope(cells, result, output):
     """Colours for all but the steepest 2% of the area: else one cliff makes all others look flat."""
     gradients, of_what = result.A[:, output], f"the gradient of {output_names(result.net.n_out)[output]}"
     if isinstance(result.domain, Plane):
-        gradients = gradients @ result.domain._placement()[0]
+        gradients = gradients @ result.domain._forms()[:, :-1]
         of_what += " by s and t"
     slopes, areas = np.linalg.norm(gradients, axis=1), result.volumes
     order = np.argsort(slopes)
@@ -225,9 +225,7 @@ def _draw_output(ax, result, output):
     low, high = np.array([ax.get_xlim(), ax.get_ylim()]).T
     x, y = low[:, None] + (high - low)[:, None] * (np.arange(_PIXELS) + 0.5) / _PIXELS
     points = np.stack(np.meshgrid(x, y), axis=2).reshape(-1, 2)
-    placement = result.domain._placement()
-    if placement is not None:
-        points = points @ placement[0].T + placement[1]
+    points = result.domain._inputs(points)
     values = result.net(points.astype(result.net.dtype))[:, output].reshape(_PIXELS, _PIXELS)
     extent = (low[0], high[0], low[1], high[1])
     image = ax.imshow(values, extent=extent, origin="lower", cmap=_viridis_without_its_darkest(), zorder=1)

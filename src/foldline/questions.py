@@ -100,9 +100,8 @@ class Question:
         layers = [(w.astype(np.float64), b.astype(np.float64)) for w, b in zip(net.weights, net.biases)]
         layers[-1] = tuple(array[list(outputs)] for array in layers[-1])
         self.asked = Network(layers, [s.astype(np.float64) for s in net.slopes])
-        self.placement = None if isinstance(domain, Ball) else domain._placement()
-        placed = self.placement is not None
-        self.maps = ExactMaps(self.asked, self.placement) if placed else _maps_of_inputs(self.asked)
+        self._is_placed = domain._is_placed and not isinstance(domain, Ball)
+        self.maps = ExactMaps(self.asked, domain) if self._is_placed else _maps_of_inputs(self.asked)
         self.plain = plain_domain(domain)
         self.place = Place(**self.plain)
         self.stable = None  # (active, inactive), where bounds were computed
@@ -162,11 +161,7 @@ class Question:
 
     def inputs(self, points):
         """Points of the input space, rounded."""
-        if self.placement is None:
-            return points
-        m, p = self.placement
-        m = (m[0] - m[1])[:, None] if isinstance(m, tuple) else m
-        return points @ m.T + p
+        return self.domain._inputs(points) if self._is_placed else points
 
     def box(self):
         """(low, high) of the coordinates in integers, and their scale; None: unbounded, or a polytope."""

@@ -148,15 +148,6 @@ class Sample:
                 )
         return found[0][:n] if len(found) == 1 else np.concatenate(found)[:n]
 
-    def _placed(self, u):
-        """Points of input space."""
-        placement = self.domain._placement()
-        if placement is None:
-            return u
-        m, p = placement
-        m = (m[0] - m[1])[:, None] if isinstance(m, tuple) else m
-        return u @ m.T + p
-
     def patterns(self, net, i, workers=1):
         """The packed patterns that block i shows."""
         return net.patterns(self.block(i).astype(net.dtype), workers=workers)
@@ -164,7 +155,7 @@ class Sample:
 
 class _Uniform(Sample):
     def block(self, i):
-        return self._placed(self._uniform(self._generator(i), self._n_of(i)))
+        return self.domain._inputs(self._uniform(self._generator(i), self._n_of(i)))
 
 
 class _Sobol(Sample):
@@ -189,7 +180,7 @@ class _Sobol(Sample):
             engine.fast_forward(start - engine.num_generated)
         u = engine.random(self._size)[: self._n_of(i)]
         self._engine = engine
-        return self._placed(self._low + (self._high - self._low) * u)
+        return self.domain._inputs(self._low + (self._high - self._low) * u)
 
 
 class _Lines(Sample):
@@ -207,7 +198,7 @@ class _Lines(Sample):
             t = room / speed
         after = np.where(speed > 0, t, np.inf).min(axis=1, keepdims=True)
         before = np.where(speed < 0, t, -np.inf).max(axis=1, keepdims=True)
-        return self._placed(middle + before * direction), self._placed(middle + after * direction)
+        return tuple(self.domain._inputs(middle + t * direction) for t in (before, after))
 
     def patterns(self, net, i, workers=1):
         starts, stops = self.block(i)

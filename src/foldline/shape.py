@@ -279,7 +279,7 @@ def _chord_above(net, domain):
     ends = np.stack([u[:n], u[n : 2 * n]])
     steps = np.random.default_rng(1).choice([1.0, 0.25, 0.0625], n)
     ends[1] = ends[0] + steps[:, None] * (ends[1] - ends[0])
-    first, second, between = (wide(_inputs(domain, part)) for part in (*ends, ends.mean(axis=0)))
+    first, second, between = (wide(domain._inputs(part)) for part in (*ends, ends.mean(axis=0)))
     gaps = between - (first + second) / 2
     for at in np.argsort(-gaps, axis=None)[:_MOST_GUESSES]:
         row, output = np.unravel_index(at, gaps.shape)
@@ -302,16 +302,6 @@ def _random_points(domain):
         bounds = corners.min(axis=0), corners.max(axis=0)
     points = rng.uniform(*bounds, (_N_SAMPLES, domain.dimension))
     return points[(points @ a.T < b).all(axis=1)]
-
-
-def _inputs(domain, u):
-    placement = domain._placement()
-    if placement is None:
-        return u
-    matrix, origin = placement
-    if isinstance(matrix, tuple):
-        matrix = (matrix[0] - matrix[1])[:, None]
-    return u @ matrix.T + origin
 
 
 def _convex_by_regions(net, domain, deadline, max_regions):

@@ -311,13 +311,12 @@ def _prepared(net, domain, certify):
     """The arrays of the C core's walk."""
     bounds = domain._bounds()
     reach, half_spaces, vertices, facets = _polytope(domain) if bounds is None else _box(*bounds)
-    inputs, errors = _inputs(domain, reach)
     return Cells(
         [np.ascontiguousarray(w, np.float64) for w in net.weights],
         [np.ascontiguousarray(b, np.float64) for b in net.biases],
         [np.ascontiguousarray(s, np.float64) for s in net.slopes],
-        inputs=inputs,
-        input_errors=errors,
+        inputs=domain._forms(),
+        input_errors=domain._forms_error()[:, :-1] @ reach,
         one=domain._scale(),
         reach=reach,
         half_spaces=half_spaces,
@@ -325,19 +324,6 @@ def _prepared(net, domain, certify):
         facets=facets,
         certify=certify,
     )
-
-
-def _inputs(domain, reach):
-    """The network's inputs as forms of (u, 1), and what each is off by at most."""
-    d, placement = domain.dimension, domain._placement()
-    if placement is None:
-        return np.eye(d, d + 1), np.zeros(d)
-    m, p = placement
-    errors = np.zeros(len(p))
-    if isinstance(m, tuple):
-        m = (m[0] - m[1])[:, None]
-        errors = np.spacing(abs(m[:, 0])) * reach[0]
-    return np.hstack([m, p[:, None]]), errors
 
 
 @lru_cache(maxsize=16)
