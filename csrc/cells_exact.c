@@ -255,7 +255,6 @@ static fl_status visit_units(exact_walk *w, size_t l, const fl_cone *cone, const
         const fl_status status = fl_cone_values(&w->cones, cone, &w->layers[l].forms, *units, &form);
         if (status == FL_UNDECIDED) return leave_open(w, (size_t)layer->bits[*units], 1);
         if (status) return status;
-        w->stats->n_decisions++;
         if (form.sides == (FL_BELOW | FL_ABOVE)) break;
         set_active(w, l, *units, form.sides == FL_ABOVE);
         fl_stack_back_to(&w->cones.scratch, scratch);
@@ -301,7 +300,6 @@ static fl_status enter(exact_walk *w, size_t l, const fl_cone *cone, uint32_t *u
     for (size_t j = 0; status == FL_OK && j < layer->n_units; j++) {
         const int folds = layer->bits[j] != FL_NO_BIT;
         set_active(w, l, j, !folds || sides[j] == FL_ABOVE);
-        w->stats->n_decisions += (uint64_t)folds;
         if (folds && sides[j] == (FL_BELOW | FL_ABOVE)) units[(*n)++] = (uint32_t)j;
     }
     fl_stack_back_to(&w->cones.scratch, mark);

@@ -205,7 +205,9 @@ typedef struct {
 } fl_cell_rows;
 
 typedef struct {
-    uint64_t n_cells, n_decisions, n_cuts;
+    uint64_t n_cells, n_cuts;
+    uint64_t n_decisions;        /* how often a neuron's sign was asked for on a cell, */
+    uint64_t n_decided;          /* and found: the others left the cell open, as a tie */
     double smallest_margin;      /* the nearest to zero that the extreme of a neuron on a cell came */
 } fl_cell_stats;
 

@@ -163,11 +163,24 @@ static inline fl_status find_sides(fl_walk *w, const fl_cell *cell, const fl_for
 {
     const fl_status status = w->geometry->sides(w, cell, forms, todo, sides);
     if (status) return status;
+    size_t n = 0;
     for (size_t i = 0; i < fl_words(forms->n); i++) {
-        w->stats->n_decisions += fl_popcount(todo[i]);
         if (todo[i] & ~(sides->inactive[i] | sides->active[i] | sides->crossing[i])) return FL_UNDECIDED;
+        n += fl_popcount(todo[i]);
     }
+    w->stats->n_decisions += n;
+    w->stats->n_decided += n;
     return FL_OK;
+}
+
+/* Leaves the cells below the first n bits to somebody else, since of the n_forms in `todo` some are undecided. */
+static fl_status leave_undecided(fl_walk *w, size_t n, size_t n_forms, const uint64_t *todo, const fl_sides *sides)
+{
+    for (size_t i = 0; i < fl_words(n_forms) && !w->is_over; i++) {
+        w->stats->n_decisions += fl_popcount(todo[i]);
+        w->stats->n_decided += fl_popcount(sides->inactive[i] | sides->active[i] | sides->crossing[i]);
+    }
+    return leave_open(w, n, 1);
 }
 
 static void fill_list(const fl_walk *w, const fl_forms *forms, crossing_list *list)
@@ -321,7 +334,7 @@ static fl_status visit_list(fl_walk *w, size_t l, crossing_list *list, const fl_
             while (status == FL_UNDECIDED && (status = tighten_list(w, l, list)) == FL_OK);
         if (status == FL_UNDECIDED) {
             w->cuts.n--;
-            status = leave_open(w, bit + 1, 1);
+            status = leave_undecided(w, bit + 1, list->forms.n, rest, &sides);
             continue;
         }
         if (status) break;
@@ -362,7 +375,7 @@ static fl_status visit_layer(fl_walk *w, size_t l, const fl_cell *cell)
         list.is_tight = 1;
         status = find_sides(w, cell, &forms, layer->folding, &sides);
     }
-    if (status == FL_UNDECIDED) status = leave_open(w, layer->first_bit, 1);
+    if (status == FL_UNDECIDED) status = leave_undecided(w, layer->first_bit, forms.n, layer->folding, &sides);
     else if (status == FL_OK) {
         uint64_t crossing = 0;
         for (size_t i = 0; i < n_words; i++) {

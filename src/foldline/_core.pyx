@@ -168,6 +168,7 @@ cdef extern from "foldline.h" nogil:
     ctypedef struct fl_cell_stats:
         uint64_t n_cells
         uint64_t n_decisions
+        uint64_t n_decided
         uint64_t n_cuts
         double smallest_margin
 
@@ -632,9 +633,9 @@ cdef class Cells:
 
     def walk(self, str engine, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, double longest,
              str want):
-        """Walk below a prefix. Returns the number of cells and decisions, the smallest margin, the opens
-        (bits, lengths, ties) and, where wanted, the rows (patterns, points, volumes, vertex ends, vertices,
-        facet ends, facets): arrays' bytes."""
+        """Walk below a prefix. Returns the numbers of cells, of signs asked for and of signs found, the smallest
+        margin, the opens (bits, lengths, ties) and, where wanted, the rows (patterns, points, volumes,
+        vertex ends, vertices, facet ends, facets): arrays' bytes."""
         cdef fl_cell_limits limits
         cdef fl_cell_opens opens
         cdef fl_cell_rows rows
@@ -672,6 +673,7 @@ cdef class Cells:
             return (
                 stats.n_cells,
                 stats.n_decisions,
+                stats.n_decided,
                 stats.smallest_margin,
                 (copied(opens.bits, opens.n, opens.n_bytes), copied(opens.lengths, opens.n, sizeof(size_t)),
                  copied(opens.ties, opens.n, 1)),
