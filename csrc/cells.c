@@ -209,3 +209,5 @@ void fl_cells_free(fl_cells *cells)
     free(cells->memory);
     free(cells);
 }
+
+const char *fl_cells_isa(const fl_cells *cells) { return cells->kernels->isa; }

@@ -28,6 +28,10 @@ typedef enum {
    names were written, at most `most`. */
 size_t fl_isa_available(const char **names, size_t most);
 
+/* The instruction set that the kernels for one of these names, or for NULL, say they were compiled for; NULL:
+   there are none. */
+const char *fl_isa_of(const char *isa);
+
 /* Points that go through all layers together; work split at its multiples is never done twice. */
 #define FL_BLOCK 64
 
@@ -62,6 +66,8 @@ typedef struct {
                                 fl_network##T **network);                                              \
     void fl_network_free##T(fl_network##T *network);                                                   \
     size_t fl_network_neurons##T(const fl_network##T *network);                                        \
+    /* As fl_isa_of. */                                                                                \
+    const char *fl_network_isa##T(const fl_network##T *network);                                       \
                                                                                                        \
     /* Bit-identical however the points are split into calls, and on every instruction set but the     \
        baseline, which rounds a product before it is added. */                                         \
@@ -218,6 +224,7 @@ fl_status fl_cells_new(size_t n_layers, const size_t *widths, const double *cons
                        const double *const *biases, const double *const *slopes, const fl_cell_domain *domain,
                        const char *isa, fl_cells **cells);
 void fl_cells_free(fl_cells *cells);
+const char *fl_cells_isa(const fl_cells *cells);   /* as fl_isa_of */
 
 /* Walks below the first n_prefix bits of `prefix`, in the order of the patterns. engine: "sweep",
    "polygons", "vertices" or "lp". Every cell that is counted exists, and every cell below the prefix is counted or

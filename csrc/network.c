@@ -130,6 +130,8 @@ void FL(fl_network_free)(struct FL(fl_network) *network)
 
 size_t FL(fl_network_neurons)(const struct FL(fl_network) *network) { return network->n_neurons; }
 
+const char *FL(fl_network_isa)(const struct FL(fl_network) *network) { return network->kernels->isa; }
+
 double FL(fl_multiply_add)(const struct FL(fl_network) *network, size_t n_steps)
 {
     return network->kernels->multiply_add(n_steps);

@@ -48,12 +48,14 @@ cdef extern from "foldline.h" nogil:
     enum: FL_BLOCK
 
     size_t fl_isa_available(const char **names, size_t most)
+    const char *fl_isa_of(const char *isa)
 
     ctypedef struct fl_network_f32
     fl_status fl_network_new_f32(size_t, const size_t *, const float **, const float **, const float **,
                                  const char *, fl_network_f32 **)
     void fl_network_free_f32(fl_network_f32 *)
     size_t fl_network_neurons_f32(const fl_network_f32 *)
+    const char *fl_network_isa_f32(const fl_network_f32 *)
     fl_status fl_evaluate_f32(const fl_network_f32 *, const fl_request *)
     fl_status fl_patterns_if_exact_f32(const fl_network_f32 *, const fl_request *, uint8_t *)
     fl_status fl_radii_of_patterns(const fl_network_f64 *network, const double *points, const uint8_t *patterns,
@@ -66,6 +68,7 @@ cdef extern from "foldline.h" nogil:
                                  const char *, fl_network_f64 **)
     void fl_network_free_f64(fl_network_f64 *)
     size_t fl_network_neurons_f64(const fl_network_f64 *)
+    const char *fl_network_isa_f64(const fl_network_f64 *)
     fl_status fl_evaluate_f64(const fl_network_f64 *, const fl_request *)
     fl_status fl_patterns_if_exact_f64(const fl_network_f64 *, const fl_request *, uint8_t *)
     fl_status fl_local_maps_f64(const fl_network_f64 *, const uint8_t *, size_t, double *, double *)
@@ -176,6 +179,7 @@ cdef extern from "foldline.h" nogil:
     fl_status fl_cells_new(size_t, const size_t *, const double **, const double **, const double **,
                            const fl_cell_domain *, const char *, fl_cells **)
     void fl_cells_free(fl_cells *)
+    const char *fl_cells_isa(const fl_cells *)
     fl_status fl_cells_walk(const fl_cells *, const char *, const uint8_t *, size_t, const fl_cell_limits *,
                             fl_cell_rows *, fl_cell_opens *, fl_cell_stats *)
     void fl_cell_opens_free(fl_cell_opens *)
@@ -241,13 +245,18 @@ def isa_available():
     return [(<bytes>names[i]).decode() for i in range(fl_isa_available(names, 16))]
 
 
-def isa_in_use():
-    """The instruction set of new networks: FOLDLINE_ISA, or the best."""
+cdef bytes isa_wanted():
+    """The instruction set for new networks: FOLDLINE_ISA, or the best."""
     available = isa_available()
     name = os.environ.get("FOLDLINE_ISA") or available[0]
     if name not in available:
         raise ValueError(f"FOLDLINE_ISA is {name!r}; this processor can use {', '.join(available)}")
-    return name
+    return name.encode()
+
+
+def isa_in_use():
+    """The instruction set that the kernels of new networks say they were compiled for."""
+    return fl_isa_of(isa_wanted()).decode()
 
 
 cdef inline char *address(array):
@@ -261,14 +270,13 @@ cdef class Core:
     cdef fl_network_f32 *f32
     cdef fl_network_f64 *f64
     cdef readonly size_t n_neurons
-    cdef readonly str isa
+    cdef readonly str isa  # as its kernels say
 
     def __init__(self, weights, biases, slopes):
         cdef size_t n_layers = len(weights), i
         cdef size_t *widths = <size_t *>malloc((n_layers + 1) * sizeof(size_t))
         cdef void **arrays = <void **>malloc(3 * n_layers * sizeof(void *))
-        self.isa = isa_in_use()
-        isa = self.isa.encode()
+        isa = isa_wanted()
         try:
             if not widths or not arrays:
                 raise MemoryError("out of memory")
@@ -283,11 +291,13 @@ cdef class Core:
                                          <const float **>(arrays + n_layers),
                                          <const float **>(arrays + 2 * n_layers), isa, &self.f32))
                 self.n_neurons = fl_network_neurons_f32(self.f32)
+                self.isa = fl_network_isa_f32(self.f32).decode()
             else:
                 check(fl_network_new_f64(n_layers, widths, <const double **>arrays,
                                          <const double **>(arrays + n_layers),
                                          <const double **>(arrays + 2 * n_layers), isa, &self.f64))
                 self.n_neurons = fl_network_neurons_f64(self.f64)
+                self.isa = fl_network_isa_f64(self.f64).decode()
         finally:
             free(widths)
             free(arrays)
@@ -422,7 +432,7 @@ cdef class Sweep:
         cdef size_t n_layers = len(weights), i
         cdef size_t *widths = <size_t *>malloc((n_layers + 1) * sizeof(size_t))
         cdef const double **arrays = <const double **>malloc(3 * n_layers * sizeof(double *))
-        isa = isa_in_use().encode()
+        isa = isa_wanted()
         try:
             if not widths or not arrays:
                 raise MemoryError("out of memory")
@@ -593,6 +603,7 @@ cdef class Cells:
 
     cdef fl_cells *cells
     cdef readonly size_t d
+    cdef readonly str isa
 
     def __init__(self, weights, biases, slopes, *, inputs, input_errors, one, reach, half_spaces, vertices,
                  facets, bint certify=True):
@@ -600,7 +611,7 @@ cdef class Cells:
         cdef size_t *widths = <size_t *>malloc((n_layers + 1) * sizeof(size_t))
         cdef double **arrays = <double **>malloc(3 * n_layers * sizeof(double *))
         cdef fl_cell_domain domain
-        isa = isa_in_use().encode()
+        isa = isa_wanted()
         self.d = domain.d = len(reach)
         domain.n_inputs = len(inputs)
         domain.inputs = <double *>address(inputs)
@@ -624,6 +635,7 @@ cdef class Cells:
                 arrays[2 * n_layers + i] = <double *>address(slopes[i]) if i + 1 < n_layers else NULL
             check(fl_cells_new(n_layers, widths, <const double **>arrays, <const double **>(arrays + n_layers),
                                <const double **>(arrays + 2 * n_layers), &domain, isa, &self.cells))
+            self.isa = fl_cells_isa(self.cells).decode()
         finally:
             free(widths)
             free(arrays)
