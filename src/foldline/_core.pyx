@@ -222,7 +222,7 @@ BLOCK = FL_BLOCK
 EXACT_MOST_INPUTS = FL_EXACT_MOST_INPUTS
 NORMS = {"inf": FL_NORM_INF, "1": FL_NORM_1, "2": FL_NORM_2}
 
-# The one place where a status becomes an exception.
+# The one place where a status becomes an exception; every status from 1 to STATUS_COUNT - 1 is there.
 STATUS_ERRORS = {
     FL_NO_MEMORY: (MemoryError, "out of memory"),
     FL_NONFINITE: (FloatingPointError, "points have NaN or infinity"),
@@ -279,7 +279,7 @@ cdef class Core:
         isa = isa_wanted()
         try:
             if not widths or not arrays:
-                raise MemoryError("out of memory")
+                check(FL_NO_MEMORY)
             widths[0] = weights[0].shape[1]
             for i in range(n_layers):
                 widths[i + 1] = weights[i].shape[0]
@@ -435,7 +435,7 @@ cdef class Sweep:
         isa = isa_wanted()
         try:
             if not widths or not arrays:
-                raise MemoryError("out of memory")
+                check(FL_NO_MEMORY)
             widths[0] = weights[0].shape[1]
             for i in range(n_layers):
                 widths[i + 1] = weights[i].shape[0]
@@ -499,7 +499,7 @@ cdef class PatternSet:
         if owner is None:
             self.set = fl_pattern_set_new()
             if not self.set:
-                raise MemoryError("out of memory")
+                check(FL_NO_MEMORY)
 
     def __dealloc__(self):
         if self.set and self.owner is None:
@@ -555,7 +555,7 @@ cdef class PatternSketch:
     def __cinit__(self):
         self.sketch = fl_pattern_sketch_new()
         if not self.sketch:
-            raise MemoryError("out of memory")
+            check(FL_NO_MEMORY)
 
     def __dealloc__(self):
         fl_pattern_sketch_free(self.sketch)
@@ -626,7 +626,7 @@ cdef class Cells:
         domain.certify = certify
         try:
             if not widths or not arrays:
-                raise MemoryError("out of memory")
+                check(FL_NO_MEMORY)
             widths[0] = weights[0].shape[1]
             for i in range(n_layers):
                 widths[i + 1] = weights[i].shape[0]
@@ -718,7 +718,7 @@ cdef class ExactCells:
         domain.facets = <uint64_t *>address(facets)
         try:
             if not widths or not arrays:
-                raise MemoryError("out of memory")
+                check(FL_NO_MEMORY)
             widths[0] = weights[0].shape[1]
             for i in range(n_layers):
                 widths[i + 1] = weights[i].shape[0]
