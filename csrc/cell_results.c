@@ -92,8 +92,7 @@ static fl_status make_room(fl_exact_rows *rows, size_t n_vertices, size_t n_face
         const size_t capacity = more_than(rows->n);
         if (!grown(&rows->patterns, capacity, rows->n_bytes + 1)) return FL_NO_MEMORY;
         if (!rows->only_patterns && (!grown(&rows->forms, capacity, rows->n_out * size * sizeof(int64_t)) ||
-                                     !grown(&rows->volumes, capacity, sizeof(double)) ||
-            !grown(&rows->vertex_ends, capacity, sizeof(size_t)) ||
+                                     !grown(&rows->vertex_ends, capacity, sizeof(size_t)) ||
                                      !grown(&rows->facet_ends, capacity, sizeof(size_t))))
             return FL_NO_MEMORY;
         rows->capacity = capacity;
@@ -143,7 +142,6 @@ void fl_exact_rows_free(fl_exact_rows *rows)
 {
     free(rows->patterns);
     free(rows->forms);
-    free(rows->volumes);
     free(rows->vertex_ends);
     free(rows->facet_ends);
     free(rows->vertices);

@@ -47,13 +47,14 @@ typedef struct {
     fl_cones cones;
     const uint8_t *prefix;     /* the walk stays below these bits */
     size_t n_prefix, n_cuts;   /* n_cuts: on the path */
+    uint64_t n_steps;          /* cuts that were considered: a clock */
     uint64_t n_done;           /* cells and open prefixes found */
     const fl_cell_limits *limits;
     double stop_at;            /* seconds */
     int stopped;
     fl_exact_rows *rows;       /* null: leaves are only counted */
     fl_cell_opens *opens;
-    fl_cell_stats *stats;
+    uint64_t *n_cells;
 } exact_walk;
 
 /* Patterns ----------------------------------------------------------------------------------------- */
@@ -207,7 +208,7 @@ static fl_status update_forms(exact_walk *w, size_t l)
 /* Not before there is something to show: a walk that goes on where others stopped gets somewhere. */
 static int must_stop(exact_walk *w)
 {
-    if (!w->stopped && ++w->stats->n_cuts % CUTS_A_CLOCK == 0 && w->n_done && fl_seconds_now() > w->stop_at)
+    if (!w->stopped && ++w->n_steps % CUTS_A_CLOCK == 0 && w->n_done && fl_seconds_now() > w->stop_at)
         w->stopped = 1;
     return w->stopped;
 }
@@ -239,7 +240,7 @@ static fl_status leaf(exact_walk *w, const fl_cone *cone)
     const fl_status status = w->rows ? add_row(w, cone) : FL_OK;
     if (status == FL_UNDECIDED) return leave_open(w, w->cells->n_neurons, 1);
     w->n_done++;
-    if (++w->stats->n_cells >= w->limits->most_cells) w->stopped = 1;
+    if (++*w->n_cells >= w->limits->most_cells) w->stopped = 1;
     return status;
 }
 
@@ -352,10 +353,10 @@ static void *allocate(exact_walk *w)
 
 fl_status fl_exact_cells_walk(const fl_exact_cells *cells, const uint8_t *prefix, size_t n_prefix,
                               const fl_cell_limits *limits, fl_exact_rows *rows, fl_cell_opens *opens,
-                              fl_cell_stats *stats)
+                              uint64_t *n_cells)
 {
     exact_walk w = {.cells = cells, .cones = {.d = cells->d}, .prefix = prefix, .n_prefix = n_prefix,
-                    .limits = limits, .rows = rows, .opens = opens, .stats = stats};
+                    .limits = limits, .rows = rows, .opens = opens, .n_cells = n_cells};
     void *memory = allocate(&w);
     if (!memory) return FL_NO_MEMORY;
     opens->n_bytes = cells->n_bytes;

@@ -89,12 +89,12 @@ typedef struct {
 
 FL_DECLARE(float, _f32)
 FL_DECLARE(double, _f64)
+#undef FL_DECLARE
 
 /* Lower bounds for the distances of points (n_points, n_in), rows contiguous, to the nearest fold, 0 where a point
    is not sure to have the pattern it is given with. */
 fl_status fl_radii_of_patterns(const fl_network_f64 *network, const double *points, const uint8_t *patterns,
                                size_t n_points, fl_norm norm, double *radii);
-#undef FL_DECLARE
 
 /* Where segments cross the folds of a network: what to do, and where to put it. A row is a crossing; rows
    are in order of segment and t. */
@@ -211,7 +211,7 @@ typedef struct {
 } fl_cell_rows;
 
 typedef struct {
-    uint64_t n_cells, n_cuts;
+    uint64_t n_cells;
     uint64_t n_decisions;        /* how often a neuron's sign was asked for on a cell, */
     uint64_t n_decided;          /* and found: the others left the cell open, as a tie */
     double smallest_margin;      /* the nearest to zero that the extreme of a neuron on a cell came */
@@ -256,7 +256,6 @@ typedef struct {
     size_t capacity, vertex_capacity, facet_capacity, member_capacity;
     uint8_t *patterns;           /* [n][n_bytes] */
     int64_t *forms;              /* [n][n_out][d + 1]: of the outputs */
-    double *volumes;             /* [n]; NaN where there are no vertices */
     size_t *vertex_ends, *facet_ends;   /* [n] */
     int64_t *vertices;           /* [n_vertices][d + 1] */
     size_t *member_ends;         /* [n_facets] */
@@ -273,11 +272,11 @@ fl_status fl_exact_cells_new(size_t n_layers, const size_t *widths, const int64_
                              const fl_exact_domain *domain, fl_exact_cells **cells);
 void fl_exact_cells_free(fl_exact_cells *cells);
 
-/* As fl_cells_walk. Below a prefix that no cell has, nothing is found. Time ends no walk that has neither a
-   cell nor an open prefix to show. */
+/* As fl_cells_walk; the cells found are added to n_cells. Below a prefix that no cell has, nothing is found.
+   Time ends no walk that has neither a cell nor an open prefix to show. */
 fl_status fl_exact_cells_walk(const fl_exact_cells *cells, const uint8_t *prefix, size_t n_prefix,
                               const fl_cell_limits *limits, fl_exact_rows *rows, fl_cell_opens *opens,
-                              fl_cell_stats *stats);
+                              uint64_t *n_cells);
 void fl_exact_rows_free(fl_exact_rows *rows);
 
 #endif

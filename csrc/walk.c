@@ -267,7 +267,6 @@ static fl_status find_two_leaves(fl_walk *w, const fl_cell *cell, const fl_forms
     *exist = !w->cells->certify || both_parts_exist(w, cell, forms, at, points);
     fl_status status = FL_OK;
     if (*exist) {
-        w->stats->n_cuts++;
         for (int side = 0; side < 2 && status == FL_OK; side++) {
             set_active(w->layers[w->cells->n_hidden - 1].active, unit, (uint64_t)side);
             status = found(w, NULL, points + (size_t)side * d);
@@ -324,7 +323,6 @@ static fl_status visit_list(fl_walk *w, size_t l, crossing_list *list, const fl_
     if (status == FL_UNDECIDED) status = leave_open(w, bit, 1);
     fl_sides sides;
     if (!take_masks(w, n_words, &sides)) return FL_NO_MEMORY;
-    w->stats->n_cuts++;
     for (int side = 0; side < 2 && status == FL_OK; side++) {
         if (!parts[side]) continue;
         set_active(active, unit, (uint64_t)side);

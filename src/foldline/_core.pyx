@@ -58,8 +58,6 @@ cdef extern from "foldline.h" nogil:
     const char *fl_network_isa_f32(const fl_network_f32 *)
     fl_status fl_evaluate_f32(const fl_network_f32 *, const fl_request *)
     fl_status fl_patterns_if_exact_f32(const fl_network_f32 *, const fl_request *, uint8_t *)
-    fl_status fl_radii_of_patterns(const fl_network_f64 *network, const double *points, const uint8_t *patterns,
-                                   size_t n_points, fl_norm norm, double *radii)
     fl_status fl_local_maps_f32(const fl_network_f32 *, const uint8_t *, size_t, float *, float *)
     double fl_multiply_add_f32(const fl_network_f32 *, size_t)
 
@@ -73,6 +71,7 @@ cdef extern from "foldline.h" nogil:
     fl_status fl_patterns_if_exact_f64(const fl_network_f64 *, const fl_request *, uint8_t *)
     fl_status fl_local_maps_f64(const fl_network_f64 *, const uint8_t *, size_t, double *, double *)
     double fl_multiply_add_f64(const fl_network_f64 *, size_t)
+    fl_status fl_radii_of_patterns(const fl_network_f64 *, const double *, const uint8_t *, size_t, fl_norm, double *)
 
     ctypedef struct fl_knots_request:
         const double *starts
@@ -172,7 +171,6 @@ cdef extern from "foldline.h" nogil:
         uint64_t n_cells
         uint64_t n_decisions
         uint64_t n_decided
-        uint64_t n_cuts
         double smallest_margin
 
     ctypedef struct fl_cells
@@ -215,7 +213,7 @@ cdef extern from "foldline.h" nogil:
                                  const int64_t *, const fl_exact_domain *, fl_exact_cells **)
     void fl_exact_cells_free(fl_exact_cells *)
     fl_status fl_exact_cells_walk(const fl_exact_cells *, const uint8_t *, size_t, const fl_cell_limits *,
-                                  fl_exact_rows *, fl_cell_opens *, fl_cell_stats *)
+                                  fl_exact_rows *, fl_cell_opens *, uint64_t *)
     void fl_exact_rows_free(fl_exact_rows *)
 
 BLOCK = FL_BLOCK
@@ -742,7 +740,7 @@ cdef class ExactCells:
         cdef fl_cell_limits limits
         cdef fl_cell_opens opens
         cdef fl_exact_rows rows
-        cdef fl_cell_stats stats
+        cdef uint64_t n_cells = 0
         cdef fl_status status
         cdef bint want_patterns = want != "count"
         cdef const uint8_t *bits = prefix
@@ -750,12 +748,11 @@ cdef class ExactCells:
         limits.most_cells, limits.seconds = most_cells, seconds
         memset(&opens, 0, sizeof(opens))
         memset(&rows, 0, sizeof(rows))
-        memset(&stats, 0, sizeof(stats))
         rows.only_patterns = want != "rows"
         try:
             with nogil:
                 status = fl_exact_cells_walk(self.cells, bits, n_prefix, &limits, &rows if want_patterns else NULL,
-                                             &opens, &stats)
+                                             &opens, &n_cells)
             check(status)
             found = None if rows.only_patterns else (
                 copied(rows.forms, rows.n * self.n_out * (self.d + 1), sizeof(int64_t)),
@@ -766,7 +763,7 @@ cdef class ExactCells:
                 copied(rows.members, rows.n_members, sizeof(uint32_t)),
             )
             return (
-                stats.n_cells,
+                n_cells,
                 (copied(opens.bits, opens.n, opens.n_bytes), copied(opens.lengths, opens.n, sizeof(size_t)),
                  copied(opens.ties, opens.n, 1)),
                 copied(rows.patterns, rows.n, opens.n_bytes) if want_patterns else None,
