@@ -15,19 +15,25 @@ static int grown(void *array, size_t capacity, size_t item_size)
 
 static size_t more_than(size_t n) { return n + n / 2 + 64; }
 
-fl_status fl_cell_opens_add(fl_cell_opens *opens, const uint8_t *bits, size_t length, int tie)
+uint8_t *fl_cell_opens_room(fl_cell_opens *opens)
 {
     if (opens->n == opens->capacity) {
         const size_t capacity = more_than(opens->n);
         if (!grown(&opens->bits, capacity, opens->n_bytes + 1) ||
             !grown(&opens->lengths, capacity, sizeof *opens->lengths) || !grown(&opens->ties, capacity, 1))
-            return FL_NO_MEMORY;
+            return NULL;
         opens->capacity = capacity;
     }
-    memcpy(opens->bits + opens->n * opens->n_bytes, bits, opens->n_bytes);
+    return opens->bits + opens->n * opens->n_bytes;
+}
+
+void fl_cell_opens_add(fl_cell_opens *opens, size_t length, int tie)
+{
+    uint8_t *bits = opens->bits + opens->n * opens->n_bytes;
+    if (length % 8) bits[length / 8] &= (uint8_t)((1 << length % 8) - 1);
+    for (size_t i = (length + 7) / 8; i < opens->n_bytes; i++) bits[i] = 0;
     opens->lengths[opens->n] = length;
     opens->ties[opens->n++] = (uint8_t)tie;
-    return FL_OK;
 }
 
 fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double *point,

@@ -80,7 +80,7 @@ typedef struct {
 } fl_geometry;
 
 /* Cutting rounds: what a cut may put a new vertex off by, in units of reach_k. */
-#define FL_CUT_ERROR(d) (16 * (double)(d) * (DBL_EPSILON / 2))
+#define FL_CUT_ERROR(d) (16 * (double)(d) * FL_ROUNDOFF)
 
 extern const fl_geometry fl_line_geometry, fl_plane_geometry, fl_vertices_geometry, fl_lp_geometry;
 

@@ -9,7 +9,6 @@
 #include "memory.h"
 
 enum {
-    DEEPEST = 4096,            /* cuts on a path: the recursion fits any thread's stack */
     NODES_A_CLOCK = 64,        /* between two looks at the clock, */
     SLOW_DIMENSIONS = 16       /* but from there on one node may take longer */
 };
@@ -21,36 +20,26 @@ typedef struct {
     int is_tight;              /* the forms have the bounds of tighten.c */
 } crossing_list;
 
-static int prefix_bit(const fl_walk *w, size_t bit) { return w->prefix[bit / 8] >> bit % 8 & 1; }
-
 /* The pattern as it stands: bits that are not known yet have any value. */
 static void write_bits(const fl_walk *w, uint8_t *bits)
 {
     memset(bits, 0, w->cells->n_bytes);
-    for (size_t l = 0; l < w->cells->n_hidden; l++) {
-        const fl_cell_layer *layer = w->cells->layers + l;
-        for (size_t j = 0; j < layer->n_units; j++) {
-            const int64_t bit = layer->bits[j];
-            if (bit != FL_NO_BIT && fl_bit(w->layers[l].active, j)) bits[bit / 8] |= (uint8_t)(1 << bit % 8);
-        }
-    }
+    for (size_t l = 0; l < w->cells->n_hidden; l++)
+        fl_add_bits(w->cells->layers[l].bits, w->cells->layers[l].n_units, w->layers[l].active, bits);
 }
 
 /* Leaves the cells below the first n bits to somebody else. */
 static fl_status leave_open(fl_walk *w, size_t n, int tie)
 {
-    const size_t n_bytes = w->cells->n_bytes;
-    const fl_stack_mark mark = fl_stack_here(&w->stack);
-    uint8_t *bits = fl_stack_take(&w->stack, n_bytes + 1);
+    uint8_t *bits = fl_cell_opens_room(w->opens);
     if (!bits) return FL_NO_MEMORY;
     if (n > w->n_prefix) write_bits(w, bits);
     else {
         n = w->n_prefix;
-        memcpy(bits, w->prefix, n_bytes);
+        memcpy(bits, w->prefix, (n + 7) / 8);
     }
-    fl_keep_bits(bits, n, n_bytes);
-    fl_stack_back_to(&w->stack, mark);
-    return fl_cell_opens_add(w->opens, bits, n, tie && !w->is_over);
+    fl_cell_opens_add(w->opens, n, tie && !w->is_over);
+    return FL_OK;
 }
 
 static fl_status add_row(fl_walk *w, const fl_cell *cell, const double *point)
@@ -200,7 +189,7 @@ static int list_crossing(fl_walk *w, const fl_forms *forms, const uint64_t *cros
     const size_t d = w->cells->d;
     size_t n = 0, at = 0;
     for (size_t i = 0; i < fl_words(forms->n); i++) n += fl_popcount(crossing[i]);
-    const size_t stride = (n + FL_CELL_LANES - 1) / FL_CELL_LANES * FL_CELL_LANES;
+    const size_t stride = fl_padded(n);
     list->units = fl_stack_take(&w->stack, n * sizeof(uint32_t));
     double *rows = fl_stack_take(&w->stack, (d + 3) * stride * sizeof(double));
     if (!list->units || !rows) return 0;
@@ -251,11 +240,6 @@ static int both_parts_exist(fl_walk *w, const fl_cell *cell, const fl_forms *for
     return sure;
 }
 
-static void set_active(uint64_t *active, size_t unit, uint64_t is_active)
-{
-    active[unit / 64] = (active[unit / 64] & ~(UINT64_C(1) << unit % 64)) | is_active << unit % 64;
-}
-
 /* The parts of a cell by form `at`, of a unit of the last layer, where nobody asks for more than patterns. */
 static fl_status find_two_leaves(fl_walk *w, const fl_cell *cell, const fl_forms *forms, size_t at, size_t unit,
                                  int *exist)
@@ -268,7 +252,7 @@ static fl_status find_two_leaves(fl_walk *w, const fl_cell *cell, const fl_forms
     fl_status status = FL_OK;
     if (*exist) {
         for (int side = 0; side < 2 && status == FL_OK; side++) {
-            set_active(w->layers[w->cells->n_hidden - 1].active, unit, (uint64_t)side);
+            fl_set_bit(w->layers[w->cells->n_hidden - 1].active, unit, side);
             status = found(w, NULL, points + (size_t)side * d);
         }
     }
@@ -299,13 +283,13 @@ static fl_status visit_list(fl_walk *w, size_t l, crossing_list *list, const fl_
     const uint32_t unit = list->units[at];
     const size_t bit = (size_t)layer->bits[unit];
     if (must_stop(w)) return leave_open(w, bit, 0);
-    if (w->cuts.n - w->cells->half_spaces.n == DEEPEST) return leave_open(w, bit, 1);
+    if (w->cuts.n - w->cells->half_spaces.n == FL_MOST_CUTS) return leave_open(w, bit, 1);
 
     const fl_stack_mark mark = fl_stack_here(&w->stack);
     uint64_t *rest = fl_stack_take(&w->stack, n_words * sizeof(uint64_t)), any_left = 0;
     if (!rest) return FL_NO_MEMORY;
     for (size_t i = 0; i < n_words; i++) any_left |= rest[i] = i == word ? todo[i] & (todo[i] - 1) : todo[i];
-    const int given = bit < w->n_prefix ? prefix_bit(w, bit) : -1;
+    const int given = bit < w->n_prefix ? fl_bit_of(w->prefix, bit) : -1;
     const int is_brief = !w->rows || w->rows->only_patterns;
     if (!any_left && given < 0 && l + 1 == w->cells->n_hidden && is_brief && w->geometry->points_of_parts) {
         int exist;
@@ -325,7 +309,7 @@ static fl_status visit_list(fl_walk *w, size_t l, crossing_list *list, const fl_
     if (!take_masks(w, n_words, &sides)) return FL_NO_MEMORY;
     for (int side = 0; side < 2 && status == FL_OK; side++) {
         if (!parts[side]) continue;
-        set_active(active, unit, (uint64_t)side);
+        fl_set_bit(active, unit, side);
         fl_push_cut(w, &list->forms, at, side ? 1 : -1, (int64_t)bit);
         if (any_left)
             do status = find_sides(w, parts[side], &list->forms, rest, &sides);
@@ -339,7 +323,7 @@ static fl_status visit_list(fl_walk *w, size_t l, crossing_list *list, const fl_
         for (size_t i = 0; i < n_words && any_left; i++)
             for (uint64_t known = sides.inactive[i] | sides.active[i]; known; known &= known - 1) {
                 const int bit_at = __builtin_ctzll(known);
-                set_active(active, list->units[i * 64 + (size_t)bit_at], sides.active[i] >> bit_at & 1);
+                fl_set_bit(active, list->units[i * 64 + (size_t)bit_at], sides.active[i] >> bit_at & 1);
             }
         status = any_left ? visit_list(w, l, list, parts[side], sides.crossing) : visit_layer(w, l + 1, parts[side]);
         w->cuts.n--;
@@ -432,7 +416,7 @@ static void *walk_allocate(fl_walk *w)
             w->layers[l].active_above = active_above;
         }
         const fl_forms *domain = &cells->half_spaces;
-        const size_t n = domain->n + cells->n_neurons, stride = (n / FL_CELL_LANES + 1) * FL_CELL_LANES;
+        const size_t n = domain->n + cells->n_neurons, stride = fl_padded(n + 1);
         double *rows = fl_take(&arena, (d + 3) * stride, sizeof(double));
         w->cut_bits = fl_take(&arena, n, sizeof(int64_t));
         if (pass == 0 && !(memory = fl_arena_allocate(&arena))) return NULL;
