@@ -11,15 +11,11 @@
    Algorithms, 2nd edition, section 3.1). Updates of forms add to n. */
 #include "cells.h"
 
-#include <string.h>
-
 #include "memory.h"
 #include "walk.h"
 
 /* Beyond this nothing is computed, so that no infinity meets another. */
 #define LARGEST 1e280
-
-static size_t padded(size_t n) { return (n + FL_CELL_LANES - 1) / FL_CELL_LANES * FL_CELL_LANES; }
 
 static double size_of(const double *form, const double *reach, size_t d)
 {
@@ -36,7 +32,7 @@ typedef struct {
 
 static layer_arrays take_layer(fl_arena *arena, size_t d, size_t n_in, size_t n_units)
 {
-    const size_t stride = padded(n_units);
+    const size_t stride = fl_padded(n_units);
     layer_arrays a = {.columns = fl_take(arena, n_in * stride, sizeof(double))};
     a.start = fl_take(arena, (d + 1) * stride, sizeof(double));
     a.slopes = fl_take(arena, n_units, sizeof(double));
@@ -53,7 +49,7 @@ static void fill_layer(fl_cell_layer *layer, const layer_arrays *a, size_t n_in,
                        const double *weights, const double *bias, const double *slopes, const double *one,
                        size_t d, size_t first_bit)
 {
-    const size_t stride = padded(n_units);
+    const size_t stride = fl_padded(n_units);
     size_t bit = first_bit;
     for (size_t j = 0; j < n_units; j++) {
         for (size_t i = 0; i < n_in; i++) a->columns[i * stride + j] = weights[j * n_in + i];
@@ -139,12 +135,6 @@ static void fill_half_spaces(fl_forms *forms, const fl_cell_domain *domain)
     }
 }
 
-static void *copied(void *to, const void *from, size_t n, size_t item_size)
-{
-    if (to && n) memcpy(to, from, n * item_size);
-    return to;
-}
-
 fl_status fl_cells_new(size_t n_layers, const size_t *widths, const double *const *weights,
                        const double *const *biases, const double *const *slopes, const fl_cell_domain *domain,
                        const char *isa, fl_cells **out)
@@ -159,18 +149,14 @@ fl_status fl_cells_new(size_t n_layers, const size_t *widths, const double *cons
     for (int pass = 0; pass < 2 && status == FL_OK; pass++) {
         cells->layers = fl_take(&arena, n_hidden, sizeof(fl_cell_layer));
         for (size_t l = 0; l < n_hidden; l++) arrays[l] = take_layer(&arena, d, widths[l], widths[l + 1]);
-        cells->inputs = copied(fl_take(&arena, domain->n_inputs * (d + 1), sizeof(double)), domain->inputs,
-                               domain->n_inputs * (d + 1), sizeof(double));
-        cells->input_errors = copied(fl_take(&arena, domain->n_inputs, sizeof(double)), domain->input_errors,
-                                     domain->n_inputs, sizeof(double));
-        cells->reach = copied(fl_take(&arena, d, sizeof(double)), domain->reach, d, sizeof(double));
-        cells->vertices = copied(fl_take(&arena, domain->n_vertices * d, sizeof(double)), domain->vertices,
-                                 domain->n_vertices * d, sizeof(double));
-        cells->facets = copied(fl_take(&arena, domain->n_vertices * d, sizeof(uint32_t)), domain->facets,
-                               domain->n_vertices * d, sizeof(uint32_t));
+        cells->inputs = fl_take_copy(&arena, domain->inputs, domain->n_inputs * (d + 1), sizeof(double));
+        cells->input_errors = fl_take_copy(&arena, domain->input_errors, domain->n_inputs, sizeof(double));
+        cells->reach = fl_take_copy(&arena, domain->reach, d, sizeof(double));
+        cells->vertices = fl_take_copy(&arena, domain->vertices, domain->n_vertices * d, sizeof(double));
+        cells->facets = fl_take_copy(&arena, domain->facets, domain->n_vertices * d, sizeof(uint32_t));
         fl_forms *forms = &cells->half_spaces;
         forms->n = domain->n_half_spaces;
-        forms->stride = padded(forms->n);
+        forms->stride = fl_padded(forms->n);
         forms->rows = fl_take(&arena, (d + 1) * forms->stride, sizeof(double));
         forms->slack = fl_take(&arena, forms->stride, sizeof(double));
         forms->size = fl_take(&arena, forms->stride, sizeof(double));
@@ -209,3 +195,5 @@ void fl_cells_free(fl_cells *cells)
     free(cells->memory);
     free(cells);
 }
+
+const char *fl_cells_isa(const fl_cells *cells) { return cells->kernels->isa; }

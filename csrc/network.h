@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernels.h"
+#include "keys.h"
 #include "memory.h"
 
 typedef struct {
@@ -26,18 +27,6 @@ struct FL(fl_network) {
     FL(fl_layer) *layers;
     void *memory;
 };
-
-static inline size_t fl_hash_pattern(const uint8_t *pattern, size_t n_bytes)
-{
-    uint64_t hash = 0;
-    for (size_t i = 0; i < n_bytes; i += 8) {
-        uint64_t word = 0;
-        memcpy(&word, pattern + i, n_bytes - i < 8 ? n_bytes - i : 8);
-        hash = (hash ^ word) * 0x9e3779b97f4a7c15;
-        hash ^= hash >> 32;
-    }
-    return (size_t)hash;
-}
 
 /* Mask rows to packed patterns. */
 void FL(fl_write_patterns)(const struct FL(fl_network) *network, const fl_mask_row *masks, uint8_t *patterns,

@@ -40,7 +40,7 @@ static fl_status scratch_new(const fl_network_f64 *network, size_t n_points, scr
 {
     fl_arena arena = {NULL, 0};
     const size_t n_neurons = network->n_neurons, n_columns = network->n_in + 1, panel = network->kernels->panel;
-    s->stride = (n_neurons + STRIDE - 1) / STRIDE * STRIDE;
+    s->stride = fl_round_up(n_neurons, STRIDE);
     s->most = FORM_REALS / (n_neurons * n_columns) + 1;
     if (s->most > FL_BLOCK) s->most = FL_BLOCK;
     if (s->most > n_points) s->most = n_points;

@@ -4,22 +4,30 @@
 
 #include <float.h>
 #include <math.h>
-#include <string.h>
 #include <time.h>
 
 #include "cells.h"
 
 /* A layer's forms are changed at most this often before they are computed from nothing. */
 enum { FL_MOST_UPDATES = 64 };
+/* Cuts on a path: the recursion fits any thread's stack. */
+enum { FL_MOST_CUTS = 4096 };
 
 static inline size_t fl_words(size_t n_bits) { return (n_bits + 63) / 64; }
 static inline int fl_bit(const uint64_t *words, size_t i) { return words[i / 64] >> i % 64 & 1; }
 
-/* Clears the bits behind the first n. */
-static inline void fl_keep_bits(uint8_t *bits, size_t n, size_t n_bytes)
+static inline void fl_set_bit(uint64_t *words, size_t i, uint64_t bit)
 {
-    if (n % 8) bits[n / 8] &= (uint8_t)((1 << n % 8) - 1);
-    if (n < 8 * n_bytes) memset(bits + (n + 7) / 8, 0, n_bytes - (n + 7) / 8);
+    words[i / 64] = (words[i / 64] & ~(UINT64_C(1) << i % 64)) | bit << i % 64;
+}
+
+static inline int fl_bit_of(const uint8_t *pattern, size_t i) { return pattern[i / 8] >> i % 8 & 1; }
+
+/* Adds a layer's bits to a pattern, where they are 0. */
+static inline void fl_add_bits(const int64_t *bits, size_t n_units, const uint64_t *active, uint8_t *pattern)
+{
+    for (size_t j = 0; j < n_units; j++)
+        if (bits[j] != FL_NO_BIT && fl_bit(active, j)) pattern[bits[j] / 8] |= (uint8_t)(1 << bits[j] % 8);
 }
 
 static inline double fl_seconds_now(void)
@@ -38,7 +46,6 @@ static inline size_t fl_popcount(uint64_t x)
     return (size_t)(x * 0x0101010101010101 >> 56);
 }
 
-#define FL_ROUNDOFF (DBL_EPSILON / 2)
 /* Bounds are themselves sums of positive numbers, rounded. */
 #define FL_FOR_ROUNDED_BOUNDS 1.01
 
@@ -64,7 +71,9 @@ void fl_push_cut(fl_walk *w, const fl_forms *forms, size_t at, double sign, int6
 /* Moves a point near the cuts with these d numbers to where they meet, if that is near: corner.c. */
 void fl_move_to_corner(const fl_walk *w, const uint32_t *cuts, double *point);
 
-fl_status fl_cell_opens_add(fl_cell_opens *opens, const uint8_t *bits, size_t length, int tie);
+/* Where the bits of the next open prefix go, [n_bytes], or NULL; and that it is there: the first `length` count. */
+uint8_t *fl_cell_opens_room(fl_cell_opens *opens);
+void fl_cell_opens_add(fl_cell_opens *opens, size_t length, int tie);
 fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double *point,
                            const fl_cell_facts *facts, const int64_t *cut_bits);
 /* A cell's points and its facets, [n_facets][ceil(n_vertices / 64)], and its pattern and forms. */

@@ -69,6 +69,24 @@ def test_in_general_position_doubles_prove_everything():
     assert 0 < found.stats["smallest_margin"] < 1
 
 
+@pytest.mark.parametrize("engine", ["auto", "lp"])
+def test_signs_that_doubles_leave_open_are_not_said_to_be_decided_by_them(engine):
+    generic = networks.random_network(0, (3, 6, 5, 1), slopes=0.0, bias=0.25)
+    degenerate = [integer_network(seed, (n_in, 6, 5, 1)) for n_in in (1, 2, 3) for seed in range(4)]
+    n_open = []
+    for net in (network(*generic), overflowing(), *degenerate):
+        stats = fl.count_regions(net, box(net), engine=engine).stats
+        assert 0 <= stats["by_filter"] <= stats["decisions"]
+        n_open.append(stats["decisions"] - stats["by_filter"])
+        assert stats["by_rationals"] > 0 if n_open[-1] else stats["by_rationals"] >= 0
+    assert n_open[0] == n_open[1] == 0 < max(n_open)
+
+
+def test_what_doubles_cannot_hold_is_not_decided_by_them():
+    stats = fl.count_regions(overflowing(), fl.Box(-1, 1, n_in=2)).stats
+    assert (stats["decisions"], stats["by_filter"], stats["by_rationals"]) == (0, 0, 1)
+
+
 def test_without_proof_nothing_is_called_proved():
     net = network(*LARGE)
     found = fl.count_regions(net, box(net), certify=False)
@@ -276,8 +294,12 @@ def test_a_limit_on_regions_is_met_exactly(workers):
     assert fl.count_regions(net, box(net), max_regions=full, workers=workers).status == "complete"
 
 
+def overflowing():
+    return fl.Network([([[1e300, 1e300], [1e200, -1e100]], [1e300, 0.0]), ([[1e300, 1e10]], [0.0])])
+
+
 def test_numbers_beyond_the_range_of_doubles_are_counted_exactly():
-    net = fl.Network([([[1e300, 1e300], [1e200, -1e100]], [1e300, 0.0]), ([[1e300, 1e10]], [0.0])])
+    net = overflowing()
     for kind in ("activation", "linear", "affine"):
         assert fl.count_regions(net, fl.Box(-1, 1, n_in=2), kind=kind).certified == "exact"
 

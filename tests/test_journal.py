@@ -73,7 +73,7 @@ def test_another_question_is_refused_by_what_differs(path):
 
 
 def test_another_version_and_other_files_are_refused(path):
-    text = path.read_bytes().replace(b"journal 2\n", b"journal 1\n")
+    text = path.read_bytes().replace(b"journal 3\n", b"journal 1\n")
     path.write_bytes(text)
     with pytest.raises(FormatError, match="a journal of another version"):
         Journal(path, QUESTION)

@@ -223,3 +223,18 @@ def test_no_byte_beside_points_out_and_results_is_touched(isa, run_python):
     done = run_python(GUARDED, "product", isa=isa)
     assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}{done.stderr}"
     assert done.stdout == f"checked {2 * 6 * 20 * 2 * 2}\n"
+
+
+KERNELS = """
+import numpy as np
+import foldline as fl
+from foldline import walk
+nets = [fl.Network([(np.ones((1, 1), dtype), None)]) for dtype in (np.float32, np.float64)]
+cells = walk._prepared(nets[1], fl.Box(-1, 1, n_in=1), certify=True)
+print(fl.show_config().isa, *[net._core.isa for net in nets], cells.isa)
+"""
+
+
+@every_isa
+def test_the_kernels_are_those_of_the_instruction_set_that_is_forced(isa, run_python):
+    assert run_python(KERNELS, isa=isa).stdout.split() == [isa] * 4

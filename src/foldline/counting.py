@@ -35,11 +35,12 @@ class RegionCount(Frozen):
         "exact": proved for the real-arithmetic function with the weights as given; "lower_bound",
         with the same proof, where a limit was met; "none" where no proof was asked for.
     stats : dict
-        "engine"; "cells" found; "seconds"; "decisions": how often it was asked on which sides of a neuron's
-        fold a cell lies, and how many of these were decided "by_filter", in doubles with a proved bound;
-        "by_rationals": parts of the tree that were walked in exact arithmetic instead, and
-        "smallest_margin": the nearest that an extreme of a neuron on a cell came to zero in the
-        former; and "loss": that workers were lost, or what is not decided in many dimensions.
+        "engine"; "cells" found; "seconds"; "decisions": how often it was asked in doubles on which sides of a
+        neuron's fold a cell lies; "by_filter": how many of these were decided there, with a proved bound;
+        "by_rationals": parts of the tree that were left to exact arithmetic, for a sign that stayed open
+        or because doubles could not keep a cell: where there are none, "by_filter" is "decisions";
+        "smallest_margin": the nearest to zero that an extreme of a neuron on a cell came in doubles; and
+        "loss": that workers were lost, or what is not decided in many dimensions.
     digest : str
         Of the network.
     """
@@ -160,7 +161,7 @@ def count_regions(
         "cells": tally.n,
         "seconds": time.monotonic() - start,
         "decisions": tally.n_decisions,
-        "by_filter": tally.n_decisions - tally.n_undecided,
+        "by_filter": tally.n_decided,
         "by_rationals": tally.n_undecided,
         "smallest_margin": tally.smallest_margin,
     }
@@ -198,7 +199,7 @@ class _Tally:
     """Sums the parts of walks on one domain, or on several that together show all of it."""
 
     def __init__(self, net, keep_patterns, most_cells, report, share=None):
-        self.n_decisions = self.n_undecided = 0
+        self.n_decisions = self.n_decided = self.n_undecided = 0
         self.smallest_margin, self.is_open, self.loss = math.inf, False, ""
         self._n, self._most, self._report, self._share = 0, most_cells, report, share
         self._patterns = np.empty((0, -(-net.n_neurons // 8)), np.uint8) if keep_patterns else None
@@ -215,6 +216,7 @@ class _Tally:
     def add(self, part, walk):
         self._n += part.n_cells
         self.n_decisions += part.n_decisions
+        self.n_decided += part.n_decided
         self.n_undecided += part.n_undecided
         self.smallest_margin = min(self.smallest_margin, part.smallest_margin)
         if self._patterns is not None:

@@ -12,7 +12,7 @@ from .errors import FormatError
 
 __all__ = ["Journal"]
 
-_MAGIC = b"foldline journal 2\n"
+_MAGIC = b"foldline journal 3\n"
 _FRAME = struct.Struct("<Q8s")  # the payload's length; a checksum of the length and the payload
 _LONGEST = 1 << 32
 _SECONDS_BETWEEN_SYNCS = 1.0

@@ -73,7 +73,8 @@ class Rows(NamedTuple):
 
 class Part(NamedTuple):
     """What a part of a walk found. Where they were wanted, `rows` has one `Rows` for each run in doubles, and
-    one `exact_cells.Row` for each other cell.
+    one `exact_cells.Row` for each other cell. Decisions are signs of neurons on cells that doubles were asked
+    for, and decided are those that they told; undecided are prefixes that were left to integers.
 
     For a journal, `taken` are the prefixes that it began with, and `left` those that it did not come to;
     `loss` says why workers did not do what is open.
@@ -81,6 +82,7 @@ class Part(NamedTuple):
 
     n_cells: int
     n_decisions: int
+    n_decided: int
     n_undecided: int
     smallest_margin: float
     opens: list
@@ -213,11 +215,11 @@ class Walk:
         try:
             if self._cells is None:
                 self._cells = _prepared(self.net, self.domain, self.certify)
-            n, n_decisions, margin, opens, rows = self._cells.walk(
+            n, n_decisions, n_decided, margin, opens, rows = self._cells.walk(
                 self.engine, prefix.bits, prefix.length, most_cells, *times, self.want
             )
         except ArithmeticError:  # numbers too large for doubles, or a domain that the engine cannot keep
-            return Part(0, 0, 1, math.inf, [prefix._replace(arithmetic=CORE_INTEGERS)], None, [])
+            return Part(0, 0, 0, 1, math.inf, [prefix._replace(arithmetic=CORE_INTEGERS)], None, [])
         bits, lengths, ties = opens
         size = len(prefix.bits)
         opens = [
@@ -225,7 +227,7 @@ class Walk:
             for i, (length, tie) in enumerate(zip(np.frombuffer(lengths, np.uintp).tolist(), ties))
         ]
         patterns, rows = (None, []) if rows is None else self._arrays(n, rows)
-        return Part(n, n_decisions, sum(ties), margin, opens, patterns, rows)
+        return Part(n, n_decisions, n_decided, sum(ties), margin, opens, patterns, rows)
 
     def _arrays(self, n, rows):
         patterns, points, volumes, vertex_ends, vertices, facet_ends, facets = rows
@@ -248,7 +250,7 @@ class Walk:
         # Ties lie among the cells found, opens behind them.
         opens = [Prefix(*tie, INTEGERS) for tie in step.ties]
         opens += [Prefix(*rest, CORE_INTEGERS) for rest in step.opens]
-        return Part(step.n_cells, 0, 0, math.inf, opens, step.patterns, step.rows)
+        return Part(step.n_cells, 0, 0, 0, math.inf, opens, step.patterns, step.rows)
 
     def _run_integers(self, prefix, times, most_cells):
         stop_at = time.monotonic() + times[0]
@@ -262,7 +264,7 @@ class Walk:
         bits = np.array([bits for bits, _ in found], bool).reshape(len(found), self.net.n_neurons)
         patterns = np.packbits(bits, axis=1, bitorder="little")
         rows = [row for _, row in found] if self.want == "rows" else []
-        return Part(len(found), 0, 0, math.inf, opens, patterns, rows)
+        return Part(len(found), 0, 0, 0, math.inf, opens, patterns, rows)
 
     def _in_python(self, prefix):
         """Yield (bits, `exact_cells.Row` or None) of the cells below a prefix."""
@@ -299,6 +301,7 @@ def _joined(found, n_bytes):
     return Part(
         sum(part.n_cells for part in found),
         sum(part.n_decisions for part in found),
+        sum(part.n_decided for part in found),
         sum(part.n_undecided for part in found),
         min((part.smallest_margin for part in found), default=math.inf),
         [],
