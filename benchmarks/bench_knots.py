@@ -77,10 +77,10 @@ def check_numpy(net, starts, stops):
         if np.array_equal(neuron, neurons):
             rows = slice(found.offsets[i], found.offsets[i + 1])
             size = np.abs(slope).max(initial=1)
-            if abs(t - found.t[rows]).max(initial=0) > 1e-9:
+            if not abs(t - found.t[rows]).max(initial=0) <= 1e-9:
                 raise bench.Disagreement(f"segment {i}: crossings of NumPy lie elsewhere")
             wide = np.diff(np.append(t, 1)) > 1e-6  # its slopes are quotients of differences
-            if abs(slope - found.slope_after[rows])[wide].max(initial=0) > 1e-6 * size:
+            if not abs(slope - found.slope_after[rows])[wide].max(initial=0) <= 1e-6 * size:
                 raise bench.Disagreement(f"segment {i}: slopes of NumPy are others")
             n_same += 1
     if n_same < 0.98 * len(starts):
