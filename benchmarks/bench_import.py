@@ -7,6 +7,7 @@ taskset -c 0 pytest benchmarks/bench_import.py
 import subprocess
 import sys
 
+import floors
 import pytest
 
 from foldline import bench
@@ -47,12 +48,12 @@ def main():
     for _ in range(ROUNDS):
         for module in best:
             best[module] = min(best[module], seconds_to_import(module))
-    ratio = best["foldline"] / best["numpy"]
-    mark = "! " if ratio > FLOOR else ""
     print(
         f"import numpy {best['numpy'] * 1e3:.1f} ms, import foldline {best['foldline'] * 1e3:.1f} ms:"
     )
-    print(f"{mark}{ratio:.2f} x numpy's time (at most {FLOOR:g})")
+    ratio = best["foldline"] / best["numpy"]
+    print(floors.at_most(ratio, FLOOR, "{:.2f} x numpy's time (at most {:g})"))
+    return floors.exit_code()
 
 
 if __name__ == "__main__":

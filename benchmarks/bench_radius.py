@@ -6,6 +6,7 @@ taskset -c 0 pytest benchmarks/bench_radius.py
 
 import sys
 
+import floors
 import numpy as np
 import pytest
 
@@ -83,13 +84,13 @@ def row(case):
     best = bench.best_times(contestants(net, points), 3.0)
     ratio = best["numpy"] / best["foldline"]
     with_floor = case == ("2-64-64-64-1", "float64")
-    mark, floor = "! " if with_floor and ratio < FLOOR else "", f" ({FLOOR:g})" if with_floor else ""
     rates = [bench.short(len(points) / best[name]) for name in ("foldline", "numpy")]
-    return [*case, *rates, f"{mark}{ratio:.1f}{floor}"]
+    return [*case, *rates, floors.at_least(ratio, FLOOR) if with_floor else f"{ratio:.1f}"]
 
 
 def main():
     print(bench.table(["shape", "dtype", "foldline/s", "numpy/s", "x numpy"], list(map(row, CASES))))
+    return floors.exit_code()
 
 
 if __name__ == "__main__":

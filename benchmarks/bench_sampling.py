@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import floors
 import pytest
 from bench_memory import Peak
 
@@ -83,20 +84,19 @@ def main():
     rows, counts, rate = [], {}, n_points / seconds_of_patterns(n_points)
     for job in JOBS:
         extra, seconds, counts[job] = in_a_process_of_its_own(job, n_points)
-        share = n_points / seconds / rate
-        marks = ["! " if bad else "" for bad in (share < OF_PATTERNS, extra > MEMORY)]
         rows.append(
             [
                 job,
                 f"{counts[job].distinct:,}",
                 bench.short(n_points / seconds),
-                f"{marks[0]}{share:.0%} ({OF_PATTERNS:.0%})",
-                f"{marks[1]}{extra / 2**20:.0f} MB ({MEMORY // 2**20})",
+                floors.at_least(n_points / seconds / rate, OF_PATTERNS, "{:.0%} ({:.0%})"),
+                floors.at_most(extra / 2**20, MEMORY / 2**20, "{:.0f} MB ({:g})"),
             ]
         )
     check(counts)
     print(f"{SHAPE}, {n_points:,} points, patterns alone {bench.short(rate)}/s")
     print(bench.table(["", "distinct", "points/s", "of patterns alone", "memory"], rows))
+    return floors.exit_code()
 
 
 if __name__ == "__main__":

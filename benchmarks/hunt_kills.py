@@ -16,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import floors
+
 import foldline as fl
 from foldline import bench
 from foldline.checkpoints import JournaledWalks
@@ -108,7 +110,8 @@ def main():
     print(bench.table(["killed after, s", "cells kept", "of all", "done twice, of all"], rows))
     if n_late:
         print(f"{n_late} more ended before they were to be killed")
-    print(f"{'! ' if worst > MOST_REDONE else ''}at most {worst:.1%} done twice ({MOST_REDONE:.0%})")
+    print(floors.at_most(worst, MOST_REDONE, "at most {:.1%} done twice ({:.0%})"))
+    return floors.exit_code()
 
 
 def cells_there(path, net, box):
