@@ -22,6 +22,7 @@ import foldline as fl
 from foldline import bench
 from foldline.checkpoints import JournaledWalks
 from foldline.journal import Journal
+from foldline.walk import Walk, check_engine
 
 SHAPE, MOST_REDONE = "8-16-16-1", 0.05
 SCRIPT = """
@@ -115,9 +116,10 @@ def main():
 
 
 def cells_there(path, net, box):
-    about = {"question": "count_regions", "kind": "activation", "engine": "lp", "certify": True}
+    engine = check_engine("auto", box.dimension)
+    about = {"question": "count_regions", "kind": "activation", "engine": engine, "certify": True}
     with JournaledWalks(path, net, box, about) as journal:
-        return sum(part.n_cells for _, part in journal.replay([fl.walk.Walk(net, box, "lp").root]))
+        return sum(part.n_cells for _, part in journal.replay([Walk(net, box, engine).root]))
 
 
 if __name__ == "__main__":
