@@ -14,6 +14,7 @@ import sys
 import time
 import warnings
 
+import floors
 import numpy as np
 import pytest
 
@@ -132,8 +133,8 @@ def row(name, net):
         f"{found.count:,}",
         found.certified,
         f"{found.stats['by_rationals']:,}",
-        f"{'! ' if rate < floor else ''}{rate:,.0f} ({floor:,.0f})",
-        f"{'! ' if cost > CERTIFYING else ''}{cost:.2f} ({CERTIFYING})",
+        floors.at_least(rate, floor, "{:,.0f} ({:,.0f})"),
+        floors.at_most(cost, CERTIFYING, "{:.2f} ({})"),
         *(_beside(peer, net, found.count, rate, floor_ratio) for peer in (regioncam, affinitree)),
         "" if loose.count == found.count else f"{loose.count - found.count:+} without proof",
     ]
@@ -152,9 +153,8 @@ def _beside(peer, net, count, rate, floor):
             break
     ratio = rate * 1e3 * best / count
     is_floor = (net.n_in == 2) == (peer is regioncam)
-    mark = "! " if is_floor and ratio < floor else ""
-    wrong = "" if theirs == count else f", finds {theirs:,}"
-    return f"{mark}{ratio:,.0f}" + (f" ({floor})" if is_floor and floor else "") + wrong
+    figure = floors.at_least(ratio, floor, "{:,.0f} ({})") if is_floor and floor else f"{ratio:,.0f}"
+    return figure if theirs == count else f"{figure}, finds {theirs:,}"
 
 
 def main(paths=()):
@@ -175,6 +175,7 @@ def main(paths=()):
     ]
     print(bench.table(header, [row(names[name], net) for name, net in networks.items()]))
     print("Floors in brackets; ! marks one that is missed. 'rational': subtrees that doubles did not decide.")
+    return floors.exit_code()
 
 
 if __name__ == "__main__":

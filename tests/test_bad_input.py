@@ -9,6 +9,7 @@ import pytest
 from networks import random_network, random_points
 
 import foldline as fl
+from foldline import _core
 
 CALLS = {
     "call": lambda net, points, **how: net(points, **how),
@@ -468,3 +469,11 @@ def test_a_misspelt_instruction_set_is_a_loud_error_that_lists_the_names(name, r
     failed = run_python("import sys, foldline.cli; sys.exit(foldline.cli.main(['demo']))", isa=name)
     assert failed.returncode == 2
     assert failed.stderr.startswith("foldline: ") and failed.stderr.count("\n") == 1
+
+
+# The core -----------------------------------------------------------------------------------------
+
+
+def test_every_status_of_the_core_but_success_is_an_exception():
+    assert set(_core.STATUS_ERRORS) == set(range(1, _core.STATUS_COUNT))
+    assert all(issubclass(kind, Exception) and message for kind, message in _core.STATUS_ERRORS.values())
