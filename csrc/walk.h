@@ -46,17 +46,34 @@ static inline size_t fl_popcount(uint64_t x)
     return (size_t)(x * 0x0101010101010101 >> 56);
 }
 
+/* What a coefficient, a coordinate or a value counts for at least in a size, unless it is 0 whatever is rounded.
+   A product that underflows is off by 2^-1075 at most: less than FL_ROUNDOFF times this, be it here or after
+   the next product, with a weight. So a size is 0 only where the form is, and its roundoff covers what vanishes. */
+#define FL_LEAST_SIZE 0x1p-1000
 /* Bounds are themselves sums of positive numbers, rounded. */
 #define FL_FOR_ROUNDED_BOUNDS 1.01
 
 /* What evaluating a form at a point, and placing a crossing by such values, can be off by. */
 static inline double fl_evaluation_error(double size, size_t d) { return (double)(3 * d + 16) * FL_ROUNDOFF * size; }
 
-static inline double fl_form_size(const fl_forms *forms, size_t at, const double *reach, size_t d)
+/* Of a form all of whose coefficients are FL_LEAST_SIZE. */
+static inline double fl_least_size(const double *reach, size_t d)
 {
-    double size = fabs(forms->rows[d * forms->stride + at]);
-    for (size_t k = 0; k < d; k++) size += fabs(forms->rows[k * forms->stride + at]) * reach[k];
+    double size = FL_LEAST_SIZE;
+    for (size_t k = 0; k < d; k++) size += FL_LEAST_SIZE * reach[k];
     return size;
+}
+
+/* Of a form with coefficients form[k * stride]. */
+static inline double fl_form_size(const double *form, size_t stride, const double *reach, size_t d)
+{
+    double size = fabs(form[d * stride]);
+    int is_zero = size == 0;
+    for (size_t k = 0; k < d; k++) {
+        size += fabs(form[k * stride]) * reach[k];
+        is_zero &= form[k * stride] == 0;
+    }
+    return is_zero ? 0 : size + fl_least_size(reach, d);
 }
 
 /* tighten.c: the forms of layers 0 to l on the path that is walked, with tight bounds, on the stack. */

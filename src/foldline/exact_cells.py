@@ -93,6 +93,16 @@ class ExactWalk:
         for _, rows, ties in self._steps(prefixes, most_cells, seconds, "rows"):
             yield from merge(rows, self.rows_in_python(ties), key=lambda row: row.bits)
 
+    def rows_of(self, patterns):
+        """Yield the `Row` of each of these cells, given by all their bits, in order."""
+        n = 0
+        for row in self.rows(patterns):
+            n += 1
+            yield row
+        if n < len(patterns):
+            n_missing = len(patterns) - n
+            raise RuntimeError(f"{n_missing:,} of {len(patterns):,} cells do not exist: a defect of foldline")
+
     def rows_in_python(self, prefixes):
         """Like `rows`, without the core."""
         for bits, cell, forms in cells.iter_cells_below(self.chain, prefixes):

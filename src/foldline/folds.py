@@ -163,6 +163,6 @@ class _Exact:
 
     def facet(self, i, j):
         """The corners that two regions share."""
-        first, second = (next(self._walk.rows([tuple(self._bits[k].tolist())])) for k in (i, j))
+        first, second = (next(self._walk.rows_of([tuple(self._bits[k].tolist())])) for k in (i, j))
         shared = sorted(set(first.vertices) & set(second.vertices))
         return np.array([[u / v[-1] for u in v[:-1]] for v in shared])

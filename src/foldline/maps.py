@@ -5,6 +5,7 @@ import numpy as np
 from . import cells
 from .exact_cells import MOST_DIMENSIONS_OF_CORNERS, ExactWalk
 from .exact_forms import map_on
+from .rounding import size
 
 __all__ = ["group_maps", "map_errors", "maps_of", "told_apart"]
 
@@ -25,7 +26,9 @@ def maps_of(net, domain, patterns):
     -----
     A product of the matrices W_L D_L ... D_1 W_1, in any order, with n roundings on the way to an entry,
     is within gamma_n |W_L| ... |W_1| of the true one (Higham, Accuracy and Stability of Numerical
-    Algorithms, 2nd edition, section 3.5); steep slopes s count as max(1, |s|).
+    Algorithms, 2nd edition, section 3.5); steep slopes s count as max(1, |s|). What underflows loses less
+    than a rounding if sizes are raised (`rounding.size`) in the order of the products: from the outputs
+    back to the inputs. What overflows is infinite or NaN, and so is its error.
     """
     net = net.astype(np.float64)
     d = domain.dimension
@@ -33,27 +36,30 @@ def maps_of(net, domain, patterns):
     patterns = np.ascontiguousarray(patterns)
     maps = np.empty((len(patterns), net.n_out, d + 1))
     step = max(_CHUNK_BYTES // (8 * net.n_out * (net.n_in + 1)), 1)
-    for start in range(0, len(patterns), step):
-        part = patterns[start : start + step]
-        a, b = np.empty((len(part), net.n_out, net.n_in)), np.empty((len(part), net.n_out))
-        net._core.maps_of_patterns(part, a, b)
-        rows = maps[start : start + step]
-        rows[:] = a @ placed
-        rows[:, :, d] += b
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(patterns), step):
+            part = patterns[start : start + step]
+            a, b = np.empty((len(part), net.n_out, net.n_in)), np.empty((len(part), net.n_out))
+            net._core.maps_of_patterns(part, a, b)
+            rows = maps[start : start + step]
+            rows[:] = a @ placed
+            rows[:, :, d] += b
     return maps, map_errors(net, domain)
 
 
 def map_errors(net, domain):
     """What the maps that `maps_of` gives are off by at most, shape (n_out, dimension + 1)."""
     net, d, placed = net.astype(np.float64), domain.dimension, domain._forms()
-    size, offset = abs(net.weights[0]) @ abs(placed), abs(net.biases[0])
-    for w, bias, slopes in zip(net.weights[1:], net.biases[1:], net.slopes):
-        w = abs(w) * np.maximum(1, abs(slopes))
-        size, offset = w @ size, w @ offset + abs(bias)
-    size[:, d] += offset
+    with np.errstate(over="ignore", invalid="ignore"):
+        rows, offset = size(net.weights[-1]), abs(net.biases[-1])
+        for w, bias, slopes in zip(net.weights[-2::-1], net.biases[-2::-1], net.slopes[::-1]):
+            rows = size(rows * np.maximum(1, abs(slopes)))
+            rows, offset = size(rows @ size(w)), offset + rows @ size(bias)
+        sizes = rows @ size(placed)
+        sizes[:, d] += offset
     n = net.n_in + sum(w.shape[1] + 3 for w in net.weights) + 8
     # twice: the sizes are rounded themselves, and so is what a segment's ends differ by
-    return 2 * n * np.finfo(float).eps / 2 * size + np.finfo(float).tiny * (size > 0)
+    return 2 * n * np.finfo(float).eps / 2 * sizes
 
 
 def told_apart(maps, errors):
@@ -89,7 +95,7 @@ def _group_maps(net, domain, patterns, connected):
     if domain.dimension > MOST_DIMENSIONS_OF_CORNERS:
         return n_alone + len({map_on(chain, row) for row in bits.tolist()})
     merger = Merger(facets=connected)
-    for row in ExactWalk(chain).rows(sorted(map(tuple, bits.tolist()))):
+    for row in ExactWalk(chain).rows_of(sorted(map(tuple, bits.tolist()))):
         merger.add(row.forms, row.facets)
     return n_alone + (merger.n_connected() if connected else merger.n_maps())
 

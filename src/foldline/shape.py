@@ -248,7 +248,8 @@ def _against(net, domain, chain, patterns, feature, sign, deadline):
     wrong = np.argwhere(values < -off)
     if len(wrong):
         return [tuple(wrong[0].tolist())]
-    for row in np.flatnonzero(~(values >= off).all(axis=1) & (off > 0).any()):
+    sure = (values >= off) & (off < np.inf)  # what overflows is not
+    for row in np.flatnonzero(~sure.all(axis=1)):
         if time.monotonic() > deadline:
             return None
         exact = map_on(chain, unpack_patterns(patterns[[row]], net.n_neurons)[0].tolist())
