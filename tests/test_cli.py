@@ -745,6 +745,16 @@ def test_a_reader_that_goes_away_is_met_with_silence(model):
     assert process.returncode == 0
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a shell's redirections")
+@pytest.mark.parametrize(("redirection", "says"), [(">&-", False), ("2>&-", True), (">&- 2>&-", False)])
+def test_a_stream_that_is_closed_takes_nothing_and_nothing_fails(model, redirection, says):
+    for command in (f"info '{model}'", "--help", f"patterns --random 3 '{model}'"):
+        line = f"'{sys.executable}' -m foldline {command} {redirection}"
+        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, bool(done.stdout)) == (0, says)
+        assert "Traceback" not in done.stderr
+
+
 def test_progress_is_for_terminals_and_for_the_patient(monkeypatch, capsys):
     class Terminal(io.StringIO):
         def isatty(self):
@@ -801,6 +811,15 @@ def test_check_says_no_with_a_witness_and_exit_code_1(capsys, cancelling):
     witness = json.loads(capsys.readouterr().out)["witness"]
     assert witness["outputs"] == [1] and witness["neurons"] == [0, 1] and witness["gap"] != 0
     assert run("check", "--affine", cancelling, "--tol", "5") == 0
+
+
+def test_a_gap_beyond_floats_is_said_in_words_and_null(capsys, tmp_path):
+    path = tmp_path / "net.npz"
+    fl.Network([([[1e200], [1e200]], [0, 1]), ([[1e200, -0.5]], None)]).save(path)
+    assert run("check", "--affine", path) == 1
+    assert "= more than 1e308 in output 0" in capsys.readouterr().out
+    assert run("check", "--affine", path, "--json") == 1
+    assert json.loads(capsys.readouterr().out)["witness"]["gap"] is None
 
 
 def test_check_that_meets_a_limit_is_undecided_with_exit_code_3(capsys, tmp_path):
