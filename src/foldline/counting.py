@@ -149,7 +149,8 @@ def count_regions(
     walks = [Walk(net, chart, engine, certify, want, by_half_spaces=True) for chart in charts]
     with reporter(progress, "regions") as report:
         share = Share(walks) if progress else None
-        tally = _Tally(net, want_patterns, math.inf if max_regions is None else max_regions, report, share)
+        most = math.inf if max_regions is None else int(max_regions)
+        tally = _Tally(net, want_patterns, most, report, share)
         if checkpoint is None:
             _walk_all(tally, walks, workers, deadline)
         else:
@@ -209,12 +210,12 @@ def check_question(net, domain, **limits):
     for name, limit in limits.items():
         if limit is None:
             continue
-        if isinstance(limit, bool) or not isinstance(limit, (int, float, np.integer, np.floating)):
-            raise TypeError(f"{name} is {limit!r}; wanted a number")
+        whole = name == "max_regions"
+        kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
+        if isinstance(limit, bool) or not isinstance(limit, kinds):
+            raise TypeError(f"{name} is {limit!r}; wanted {'an int' if whole else 'a number'}")
         if not limit > 0:
             raise ValueError(f"{name} is {limit!r}; wanted more than 0")
-        if name == "max_regions" and limit != math.inf and limit % 1:
-            raise ValueError(f"{name} is {limit!r}; wanted a whole number")
 
 
 class _Tally:
