@@ -523,7 +523,7 @@ def test_slice_refuses_bad_planes(capsys, model):
     )
     for axes in ("0,3", "0.5,1", "0", "0,-1"):
         assert "inputs 0 to 2" in error(capsys, "slice", model, "--axes", axes)
-    assert "parallel" in error(capsys, "slice", model, "--axes", "1,1")
+    assert "--axes names two different ones" in error(capsys, "slice", model, "--axes", "1,1")
     assert "takes 3" in error(capsys, "slice", model, "--u", "1,0", "--v", "0,1", "--origin", "0,0")
     assert "extent is" in error(capsys, "slice", model, "--axes", "0,1", "--extent", "0")
     assert "has 2 outputs" in error(capsys, "slice", model, "--axes", "0,1", "--of-output", "5")
@@ -687,6 +687,10 @@ def test_bad_npy_points_are_one_line_and_are_never_unpickled(capsys, tmp_path, m
     path.write_bytes(b"not an array")
     assert "not a .npy file" in error(capsys, "eval", model, path)
     error(capsys, "eval", model, tmp_path / "nowhere.npy")
+
+
+def test_a_file_that_holds_no_points_is_said_to_hold_none(capsys, model):
+    assert "net.npz holds no points" in error(capsys, "eval", model, model)
 
 
 def test_a_failed_call_leaves_the_output_file_as_it_was(capsys, tmp_path, model):

@@ -292,6 +292,9 @@ def test_a_hostile_array_header_is_refused(tmp_path):
         with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
             archive.writestr("W0.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text)
         refused(tmp_path / "a.npz", "W0 is not a NumPy array")
+        with pytest.raises(FormatError) as caught:
+            load(tmp_path / "a.npz")
+        assert len(str(caught.value)) < len(str(tmp_path)) + 400
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

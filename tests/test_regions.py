@@ -164,6 +164,8 @@ def test_a_limit_gives_a_lower_bound_that_says_so():
     ("make", "message"),
     [
         (lambda: fl.Box(0, 0, n_in=2), "empty or flat"),
+        (lambda: fl.Box([2**53], [2**53 + 1]), "is 9007199254740993; both round to 9007199254740992.0"),
+        (lambda: fl.Box(-(2**60) - 1, -(2**60), n_in=2), "both round to -1.152921504606847e"),
         (lambda: fl.Box([0, 1], [1, 1]), r"low\[1\] is 1.0, high\[1\] is 1.0"),
         (lambda: fl.Box(-1, 1), "wanted n_in="),
         (lambda: fl.Box([0, 0], [1, 1, 1]), "wanted"),

@@ -65,6 +65,7 @@ class Box(Domain):
     """
 
     def __init__(self, low, high, n_in=None):
+        given = low, high
         low, high = _numbers("low", low), _numbers("high", high)
         if n_in is None:
             n_in = max(low.size if low.ndim else 0, high.size if high.ndim else 0)
@@ -79,6 +80,11 @@ class Box(Domain):
         flat = np.flatnonzero(~(self.low < self.high))
         if flat.size:
             k = int(flat[0])
+            a, b = (np.broadcast_to(np.asarray(end), (n_in,))[k].item() for end in given)
+            if a < b:
+                raise ValueError(
+                    f"the box is flat: low[{k}] is {a}, high[{k}] is {b}; both round to {self.low[k]}"
+                )
             raise ValueError(
                 f"the box is empty or flat: low[{k}] is {self.low[k]}, high[{k}] is {self.high[k]}; "
                 "wanted low < high (a Plane or a Segment asks about a slice)"

@@ -328,6 +328,8 @@ def _conforms(net, points):
 
 def _checked_points(net, points):
     given = points
+    if isinstance(points, np.ndarray) and hasattr(points, "mask"):  # without the import of numpy.ma
+        raise TypeError("points is a masked array; wanted all values, as points.filled(...) has them")
     if not isinstance(points, np.ndarray):
         try:
             points = np.asarray(points)

@@ -189,8 +189,9 @@ def _plane(args, net):
         return fl.Plane(plane.origin, plane.u, plane.v, args.extent)
     directions = (args.u, args.v)
     if args.axes is not None:
-        if len(args.axes) != 2 or not all(0 <= k < net.n_in and k == int(k) for k in args.axes):
-            raise ValueError(f"--axes names two of the inputs 0 to {net.n_in - 1}, as in 0,1")
+        inside = all(0 <= k < net.n_in and k == int(k) for k in args.axes)
+        if not inside or not len(args.axes) == len(set(args.axes)) == 2:
+            raise ValueError(f"--axes names two different ones of the inputs 0 to {net.n_in - 1}, as in 0,1")
         directions = np.eye(net.n_in)[[int(k) for k in args.axes]]
     origin = np.zeros(net.n_in) if args.origin is None else args.origin
     return fl.Plane(origin, *directions, 1.0 if args.extent is None else args.extent)
