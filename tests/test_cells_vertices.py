@@ -29,7 +29,7 @@ def walked(net, domain, prefix=(), want_rows=True, most_cells=2**62):
     bits = np.packbits(np.array(prefix, bool), bitorder="little").tobytes().ljust(n_bytes, b"\0")
     core = walk._prepared(net, domain, certify=True)
     want = "rows" if want_rows else "count"
-    n, _, _, opens, rows = core.walk("vertices", bits, len(prefix), most_cells, 1e9, 1e9, want)
+    n, _, _, opens, rows = core.walk("vertices", bits, len(prefix), most_cells, 1e9, 1e9, want, [])
     bits, lengths, ties = (np.frombuffer(array, t) for array, t in zip(opens, (np.uint8, np.uintp, np.uint8)))
     opens = [tuple(row[:k]) for row, k in zip(unpacked(bits, len(lengths), net), lengths)]
     if not want_rows:
