@@ -189,6 +189,7 @@ static fl_status update_forms(exact_walk *w, size_t l)
 /* Not before there is something to show: a walk that goes on where others stopped gets somewhere. */
 static int must_stop(exact_walk *w)
 {
+    w->stopped |= w->cones.patience.is_over;
     if (!w->stopped && ++w->n_steps % CUTS_A_CLOCK == 0 && w->n_done && fl_seconds_now() > w->stop_at)
         w->stopped = 1;
     return w->stopped;
@@ -336,8 +337,9 @@ fl_status fl_exact_cells_walk(const fl_exact_cells *cells, const uint8_t *prefix
                               const fl_cell_limits *limits, fl_exact_rows *rows, fl_cell_opens *opens,
                               uint64_t *n_cells)
 {
-    exact_walk w = {.cells = cells, .cones = {.d = cells->d}, .prefix = prefix, .n_prefix = n_prefix,
+    exact_walk w = {.cells = cells, .prefix = prefix, .n_prefix = n_prefix,
                     .limits = limits, .rows = rows, .opens = opens, .n_cells = n_cells};
+    w.cones = (fl_cones){.d = cells->d, .patience = {.interrupted = limits->interrupted, .context = limits->context}};
     void *memory = allocate(&w);
     if (!memory) return FL_NO_MEMORY;
     opens->n_bytes = cells->n_bytes;

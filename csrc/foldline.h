@@ -53,6 +53,8 @@ typedef struct {
     void *offsets;          /* (n_points, n_out) reals, contiguous: b */
     void *radii;            /* (n_points,) reals: distance to the nearest fold, see fl_norm */
     fl_norm radius_norm;
+    int (*interrupted)(void *);   /* called with `context` during long work; what is not 0 ends the call, whose */
+    void *context;                /* results are then incomplete. Or NULL */
 } fl_request;
 
 #define FL_DECLARE(real, T)                                                                            \
@@ -92,9 +94,10 @@ FL_DECLARE(double, _f64)
 #undef FL_DECLARE
 
 /* Lower bounds for the distances of points (n_points, n_in), rows contiguous, to the nearest fold, 0 where a point
-   is not sure to have the pattern it is given with. */
+   is not sure to have the pattern it is given with. interrupted, context: as for fl_request. */
 fl_status fl_radii_of_patterns(const fl_network_f64 *network, const double *points, const uint8_t *patterns,
-                               size_t n_points, fl_norm norm, double *radii);
+                               size_t n_points, fl_norm norm, double *radii, int (*interrupted)(void *),
+                               void *context);
 
 /* Where segments cross the folds of a network: what to do, and where to put it. A row is a crossing; rows
    are in order of segment and t. */

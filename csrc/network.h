@@ -7,6 +7,7 @@
 #include "kernels.h"
 #include "keys.h"
 #include "memory.h"
+#include "patience.h"
 
 typedef struct {
     FL(fl_affine) affine;      /* z = W a + b, and the slopes: 1 throughout on the last layer */
@@ -54,6 +55,11 @@ typedef struct {
 
 /* Lower bounds for the distances of a block's points to the nearest fold: affine.c. */
 void FL(fl_block_radii)(const struct FL(fl_network) *network, const FL(fl_tracked_block) *block, fl_norm norm,
-                        const FL(fl_radius_scratch) *scratch, real *radii, size_t n_points);
+                        const FL(fl_radius_scratch) *scratch, real *radii, size_t n_points,
+                        fl_patience *patience);
+
+/* fl_local_maps, for a caller who may not wait for the end. */
+fl_status FL(fl_patient_maps)(const struct FL(fl_network) *network, const uint8_t *patterns, size_t n_patterns,
+                              real *maps, real *offsets, fl_patience *patience);
 
 #endif

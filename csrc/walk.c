@@ -425,12 +425,12 @@ static void first_forms(fl_walk *w)
     const fl_cell_layer *layer = cells->layers;
     const size_t d = cells->d;
     double *rows = w->layers[0].forms.rows;
+    memcpy(rows, layer->start, (d + 1) * layer->stride * sizeof(double));
     for (size_t k = 0; k <= d; k++)
-        for (size_t j = 0; j < layer->stride; j++) {
-            double sum = layer->start[k * layer->stride + j];
-            for (size_t i = 0; i < layer->n_in; i++)
-                sum += layer->columns[i * layer->stride + j] * cells->inputs[i * (d + 1) + k];
-            rows[k * layer->stride + j] = sum;
+        for (size_t i = 0; i < layer->n_in; i++) {
+            const double factor = cells->inputs[i * (d + 1) + k];
+            for (size_t j = 0; j < layer->stride && factor != 0; j++)   /* mostly 0: inputs of a box are its own */
+                rows[k * layer->stride + j] += layer->columns[i * layer->stride + j] * factor;
         }
     w->layers[0].version = 1;
 }

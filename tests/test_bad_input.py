@@ -91,6 +91,13 @@ def test_things_that_are_not_points_are_refused(call, points, net):
 
 
 @every_call
+def test_a_mask_is_not_ignored(call, net, dtype):
+    for mask in (False, [[True, False]] * 5):
+        with raises(TypeError, "points", "masked array", "filled"):
+            call(net, np.ma.masked_array(np.zeros((5, 2), dtype), mask))
+
+
+@every_call
 @pytest.mark.parametrize("points", [[[1.0, 2.0], [3.0]], [[1, 2], 3], [[[1], [2]], [[3, 4], [5]]]], ids=repr)
 def test_ragged_points_are_refused(call, points, net):
     with pytest.raises(ValueError, match="points"):

@@ -31,7 +31,7 @@ def walked(net, domain, prefix=(), want_rows=True, most_cells=2**62):
     core = walk._prepared(net, domain, certify=True)
     assert core.isa == (os.environ.get("FOLDLINE_ISA") or _core.isa_available()[0])
     want = "rows" if want_rows else "count"
-    n, _, _, _, opens, rows = core.walk("vertices", bits, len(prefix), most_cells, 1e9, 1e9, want)
+    n, _, _, _, opens, rows = core.walk("vertices", bits, len(prefix), most_cells, 1e9, 1e9, want, [])
     bits, lengths, ties = (np.frombuffer(array, t) for array, t in zip(opens, (np.uint8, np.uintp, np.uint8)))
     opens = [tuple(row[:k]) for row, k in zip(unpacked(bits, len(lengths), net), lengths)]
     if not want_rows:

@@ -543,7 +543,7 @@ def test_slice_refuses_bad_planes(capsys, model):
     for axes in ("0,3", "0.5,1", "0", "0,-1"):
         assert "inputs 0 to 2" in error(capsys, "slice", model, "--axes", axes)
     assert "as in dose,age" in error(capsys, "slice", model, "--axes", "dose,x2", "--names", "dose,age,bmi")
-    assert "parallel" in error(capsys, "slice", model, "--axes", "1,1")
+    assert "--axes is 1,1; wanted two different" in error(capsys, "slice", model, "--axes", "1,1")
     assert "takes 3" in error(capsys, "slice", model, "--u", "1,0", "--v", "0,1", "--origin", "0,0")
     assert "extent is" in error(capsys, "slice", model, "--axes", "0,1", "--extent", "0")
     assert "has 2 outputs" in error(capsys, "slice", model, "--axes", "0,1", "--of-output", "5")
@@ -717,6 +717,10 @@ def test_bad_npy_points_are_one_line_and_are_never_unpickled(capsys, tmp_path, m
     error(capsys, "eval", model, tmp_path / "nowhere.npy")
 
 
+def test_a_file_that_holds_no_points_is_said_to_hold_none(capsys, model):
+    assert "net.npz holds no points" in error(capsys, "eval", model, model)
+
+
 def test_a_failed_call_leaves_the_output_file_as_it_was(capsys, tmp_path, model):
     points, out = tmp_path / "points.npy", tmp_path / "out.npy"
     np.save(points, np.array([[0.0, 0, 0]] * 5 + [[np.nan, 0, 0]]))
@@ -771,6 +775,16 @@ def test_a_reader_that_goes_away_is_met_with_silence(model):
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell's redirections")
+@pytest.mark.parametrize(("redirection", "says"), [(">&-", False), ("2>&-", True), (">&- 2>&-", False)])
+def test_a_stream_that_is_closed_takes_nothing_and_nothing_fails(model, redirection, says):
+    for command in (f"info '{model}'", "--help", f"patterns --random 3 '{model}'"):
+        line = f"'{sys.executable}' -m foldline {command} {redirection}"
+        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, bool(done.stdout)) == (0, says)
+        assert "Traceback" not in done.stderr
 
 
 def test_progress_is_for_terminals_and_for_the_patient(monkeypatch, capsys):
@@ -841,6 +855,15 @@ def test_check_says_no_with_a_witness_and_exit_code_1(capsys, cancelling):
     witness = json.loads(capsys.readouterr().out)["witness"]
     assert witness["outputs"] == [1] and witness["neurons"] == [0, 1] and witness["gap"] != 0
     assert run("check", "--affine", cancelling, "--tol", "5") == 0
+
+
+def test_a_gap_beyond_floats_is_said_in_words_and_null(capsys, tmp_path):
+    path = tmp_path / "net.npz"
+    fl.Network([([[1e200], [1e200]], [0, 1]), ([[1e200, -0.5]], None)]).save(path)
+    assert run("check", "--affine", path) == 1
+    assert "= more than 1e308 in output 0" in capsys.readouterr().out
+    assert run("check", "--affine", path, "--json") == 1
+    assert json.loads(capsys.readouterr().out)["witness"]["gap"] is None
 
 
 def test_check_that_meets_a_limit_is_undecided_with_exit_code_3(capsys, tmp_path):

@@ -83,6 +83,20 @@ def test_another_version_and_other_files_are_refused(path):
     assert path.read_bytes().startswith(b"a letter")
 
 
+def test_what_to_do_about_a_damaged_head_is_said(path):
+    whole = path.read_bytes()
+    for i in (3, 18, 21, 60):
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :])
+        with pytest.raises(FormatError, match=r"run\.journal: .*delete it to begin anew"):
+            Journal(path, QUESTION)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="devices of POSIX")
+def test_a_device_is_no_journal():
+    with pytest.raises(ValueError, match=f"{os.devnull} is not a regular file"):
+        Journal(os.devnull, QUESTION)
+
+
 def test_one_process_at_a_time(path):
     with Journal(path, QUESTION), pytest.raises(OSError, match="another process has this journal open"):
         Journal(path, QUESTION)

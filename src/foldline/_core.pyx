@@ -44,6 +44,8 @@ cdef extern from "foldline.h" nogil:
         void *offsets
         void *radii
         fl_norm radius_norm
+        int (*interrupted)(void *) noexcept nogil
+        void *context
 
     enum: FL_BLOCK
 
@@ -72,7 +74,7 @@ cdef extern from "foldline.h" nogil:
     fl_status fl_local_maps_f64(const fl_network_f64 *, const uint8_t *, size_t, double *, double *)
     double fl_multiply_add_f64(const fl_network_f64 *, size_t)
     fl_status fl_radii_of_patterns(const fl_network_f64 *, const double *, const uint8_t *, size_t, fl_norm,
-                                   double *)
+                                   double *, int (*)(void *) noexcept nogil, void *)
 
     ctypedef struct fl_knots_request:
         const double *starts
@@ -325,11 +327,11 @@ cdef class Core:
         fl_network_free_f32(self.f32)
         fl_network_free_f64(self.f64)
 
-    def evaluate(self, points, size_t step, stop, bint allow_nonfinite=False, outputs=None, patterns=None,
-                 certain=None, preactivations=None, maps=None, offsets=None, radii=None, norm="inf"):
+    def evaluate(self, points, size_t step, list stop not None, bint allow_nonfinite=False, outputs=None,
+                 patterns=None, certain=None, preactivations=None, maps=None, offsets=None, radii=None, norm="inf"):
         """Fill the arrays that are given, `step` rows at a time, until `stop` has an item.
 
-        Between steps signals are handled, so Ctrl-C ends the call.
+        Between steps, and during long ones, signals are handled, so Ctrl-C ends the call.
         """
         cdef fl_request request
         cdef fl_status status
@@ -338,6 +340,7 @@ cdef class Core:
         request.output_stride, request.output_column_stride = (0, 0) if outputs is None else outputs.strides
         request.allow_nonfinite = allow_nonfinite
         request.radius_norm = NORMS[norm]
+        request.interrupted, request.context = interrupted, <void *>stop
         for start in range(0, n, step):
             request.n_points = min(step, n - start)
             request.points = row_of(points, start)
@@ -355,6 +358,7 @@ cdef class Core:
                     status = fl_evaluate_f64(self.f64, &request)
             check(status)
             PyErr_CheckSignals()
+            raise_signal(stop)
             if stop:
                 return
 
@@ -388,8 +392,9 @@ cdef class Core:
                 status = fl_local_maps_f64(self.f64, rows, n_patterns, <double *>a, <double *>b)
         check(status)
 
-    def radii_of_patterns(self, points, patterns, radii, norm):
-        """Fill `radii` for points in double and their patterns, contiguous rows; a network in double only."""
+    def radii_of_patterns(self, points, patterns, radii, norm, list stop not None):
+        """Fill `radii` for points in double and their patterns, contiguous rows, until `stop` has an item; a
+        network in double only."""
         cdef const double *x = <const double *>address(points)
         cdef const uint8_t *rows = <const uint8_t *>address(patterns)
         cdef size_t n_points = points.shape[0]
@@ -397,8 +402,9 @@ cdef class Core:
         cdef fl_norm norm_number = NORMS[norm]
         cdef fl_status status
         with nogil:
-            status = fl_radii_of_patterns(self.f64, x, rows, n_points, norm_number, r)
+            status = fl_radii_of_patterns(self.f64, x, rows, n_points, norm_number, r, interrupted, <void *>stop)
         check(status)
+        raise_signal(stop)
 
     def multiply_add(self, size_t n_steps):
         """Run multiply-adds in registers; return how many floating-point operations that were."""
@@ -418,6 +424,12 @@ cdef int interrupted(void *stop) noexcept with gil:
     except BaseException as error:
         (<list>stop).append(error)
     return len(<list>stop) > 0
+
+
+cdef raise_signal(list stop):
+    """Raise the exception that `interrupted` has put there, if it has."""
+    if stop and isinstance(stop[0], BaseException):
+        raise stop[0]
 
 
 cdef class Sweep:
@@ -466,8 +478,7 @@ cdef class Sweep:
             else:
                 status = fl_knots_wide(self.wide, &request)
         check(status)
-        if stop and isinstance(stop[0], BaseException):
-            raise stop[0]
+        raise_signal(stop)
         return request.n_done, request.n_rows, bool(request.undecided)
 
 
@@ -612,10 +623,10 @@ cdef class Cells:
         fl_cells_free(self.cells)
 
     def walk(self, str engine, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, double longest,
-             str want):
-        """Walk below a prefix. Returns the numbers of cells, of signs asked for and of signs found, the smallest
-        margin, the opens (bits, lengths, ties) and, where wanted, the rows (patterns, points, volumes,
-        vertex ends, vertices, facet ends, facets): arrays' bytes."""
+             str want, list stop not None):
+        """Walk below a prefix, until `stop` has an item. Returns the numbers of cells, of signs asked for and of
+        signs found, the smallest margin, the opens (bits, lengths, ties) and, where wanted, the rows (patterns,
+        points, volumes, vertex ends, vertices, facet ends, facets): arrays' bytes."""
         cdef fl_cell_limits limits
         cdef fl_cell_opens opens
         cdef fl_cell_rows rows
@@ -625,7 +636,6 @@ cdef class Cells:
         cdef bytes name = engine.encode()
         cdef const char *c_name = name
         cdef const uint8_t *bits = prefix
-        stop = []
         limits.most_cells, limits.seconds, limits.longest = most_cells, seconds, longest
         limits.interrupted, limits.context = interrupted, <void *>stop
         memset(&opens, 0, sizeof(opens))
@@ -639,8 +649,7 @@ cdef class Cells:
                 status = fl_cells_walk(self.cells, c_name, bits, n_prefix, &limits, &rows if want_rows else NULL,
                                        &opens, &stats)
             check(status)
-            if stop:
-                raise stop[0]
+            raise_signal(stop)
             found = None if not want_rows else (
                 copied(rows.patterns, rows.n, opens.n_bytes),
                 copied(rows.points, rows.n * self.d, sizeof(double)),
@@ -688,10 +697,10 @@ cdef class ExactCells:
     def __dealloc__(self):
         fl_exact_cells_free(self.cells)
 
-    def walk(self, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, str want):
-        """Walk below a prefix. Returns the number of cells, the opens (bits, lengths, ties), arrays' bytes, and
-        likewise, where `want` is not "count", the patterns, and where it is "rows" (forms, vertex ends, vertices,
-        facet ends, member ends, members)."""
+    def walk(self, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, str want, list stop not None):
+        """Walk below a prefix, until `stop` has an item. Returns the number of cells, the opens (bits, lengths,
+        ties), arrays' bytes, and likewise, where `want` is not "count", the patterns, and where it is "rows"
+        (forms, vertex ends, vertices, facet ends, member ends, members)."""
         cdef fl_cell_limits limits
         cdef fl_cell_opens opens
         cdef fl_exact_rows rows
@@ -701,6 +710,7 @@ cdef class ExactCells:
         cdef const uint8_t *bits = prefix
         memset(&limits, 0, sizeof(limits))
         limits.most_cells, limits.seconds = most_cells, seconds
+        limits.interrupted, limits.context = interrupted, <void *>stop
         memset(&opens, 0, sizeof(opens))
         memset(&rows, 0, sizeof(rows))
         rows.only_patterns = want != "rows"
@@ -709,6 +719,7 @@ cdef class ExactCells:
                 status = fl_exact_cells_walk(self.cells, bits, n_prefix, &limits, &rows if want_patterns else NULL,
                                              &opens, &n_cells)
             check(status)
+            raise_signal(stop)
             found = None if rows.only_patterns else (
                 copied(rows.forms, rows.n * self.n_out * (self.d + 1), sizeof(int64_t)),
                 copied(rows.vertex_ends, rows.n, sizeof(size_t)),

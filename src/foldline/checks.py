@@ -63,14 +63,12 @@ def check_number(name, value, least=-math.inf):
     return float(value)
 
 
-def check_limit(name, value, whole=False):
-    """Raise unless this is a number above 0, infinite or not; of things that are counted, a `whole` one."""
+def check_limit(name, value):
+    """Raise unless this is a number above 0, infinite or not."""
     if not _is_number(value):
         raise TypeError(f"{name} is {value!r}; wanted a number")
     if not value > 0:
         raise ValueError(f"{name} is {value}; wanted more than 0")
-    if whole and value != math.inf and value % 1:
-        raise ValueError(f"{name} is {value}; wanted a whole number")
 
 
 def check_choice(name, value, choices):
@@ -91,6 +89,8 @@ def check_norm(norm, choices=("inf", "1", "2")):
 def check_points(net, points):
     """Points as an array (n_points, n_in) of the network's dtype or of integers."""
     given = points
+    if isinstance(points, np.ndarray) and hasattr(points, "mask"):  # without the import of numpy.ma
+        raise TypeError("points is a masked array; wanted all values, as points.filled(...) has them")
     if not isinstance(points, np.ndarray):
         points = _array("points", points)
         from_list = isinstance(given, (list, tuple)) and points.dtype == np.float64

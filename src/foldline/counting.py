@@ -143,7 +143,8 @@ def count_regions(
     walks = [Walk(net, chart, engine, certify, want, by_half_spaces=True) for chart in charts]
     with reporter(progress, "regions") as report:
         share = Share(walks) if progress else None
-        tally = _Tally(net, want_patterns, math.inf if max_regions is None else max_regions, report, share)
+        most = math.inf if max_regions is None else int(max_regions)
+        tally = _Tally(net, want_patterns, most, report, share)
         if checkpoint is None:
             _walk_all(tally, walks, workers, deadline)
         else:

@@ -88,6 +88,7 @@ class Box(Domain):
     """
 
     def __init__(self, low, high, n_in=None):
+        given = low, high
         low, high = _numbers("low", low), _numbers("high", high)
         if n_in is None:
             n_in = max(low.size if low.ndim else 0, high.size if high.ndim else 0)
@@ -103,6 +104,11 @@ class Box(Domain):
         flat = np.flatnonzero(~(low < high))
         if flat.size:
             k = int(flat[0])
+            a, b = (np.broadcast_to(np.asarray(end), (n_in,))[k].item() for end in given)
+            if a < b:
+                raise ValueError(
+                    f"the box is flat: low[{k}] is {a}, high[{k}] is {b}; both round to {low[k]}"
+                )
             raise ValueError(
                 f"the box is empty or flat: low[{k}] is {low[k]}, high[{k}] is {high[k]}; "
                 "wanted low < high (a Plane or a Segment asks about a slice)"
@@ -350,7 +356,7 @@ def check_question(net, domain, *, max_regions=None, time_limit=None):
     check_net(net)
     check_domain(net, domain)
     if max_regions is not None:
-        check_limit("max_regions", max_regions, whole=True)
+        check_int("max_regions", max_regions, 1)
     if time_limit is not None:
         check_limit("time_limit", time_limit)
 

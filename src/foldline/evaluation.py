@@ -303,7 +303,7 @@ def _radii_of_patterns(guess, wide, points, stop, found, norm):
     with np.errstate(over="ignore", under="ignore"):
         rounded = points.astype(guess.dtype, copy=False)
     guess._core.evaluate(rounded, _step(guess, ("patterns",)), stop, True, patterns=bits)
-    wide._core.radii_of_patterns(points, bits, found, norm)
+    wide._core.radii_of_patterns(points, bits, found, norm, stop)
 
 
 def _conforms(net, points):

@@ -64,14 +64,17 @@ class ExactWalk:
     def __init__(self, chain):
         self.chain, self._core = chain, _core_cells(chain)
 
-    def step(self, packed, length, most_cells, seconds, want="count"):
-        """Walk in the core, up to limits, below the first `length` bits of a packed pattern.
+    def step(self, packed, length, most_cells, seconds, want="count", stop=None):
+        """Walk in the core, up to limits, or until the list `stop` has an item, below the first `length` bits
+        of a packed pattern.
 
         want: "count", "patterns" or "rows".
         """
         if self._core is None:
             return Step(0, None, [], [], [(packed, length)])
-        n, (bits, lengths, ties), patterns, rows = self._core.walk(packed, length, most_cells, seconds, want)
+        stop = [] if stop is None else stop
+        found = self._core.walk(packed, length, most_cells, seconds, want, stop)
+        n, (bits, lengths, ties), patterns, rows = found
         left, size = ([], []), len(packed)
         for i, (n_bits, tie) in enumerate(zip(np.frombuffer(lengths, np.uintp).tolist(), ties)):
             left[tie].append((bits[i * size : (i + 1) * size], n_bits))

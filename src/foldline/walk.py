@@ -184,11 +184,13 @@ class Walk:
     def _chain(self):
         return cells.ExactChain(self.net, self.domain)
 
-    def run(self, prefixes, seconds, most_cells, patience=HERE.usual):
+    def run(self, prefixes, seconds, most_cells, patience=HERE.usual, stop=None):
         """Walk below each prefix in turn, for a slice of time but never longer than `seconds`, or until
         `most_cells` were found. What was not come to is in the result's opens, in order.
+
+        When the list `stop` gets an item it ends soon, with nothing that is of use.
         """
-        start = time.monotonic()
+        start, stop = time.monotonic(), [] if stop is None else stop
         found, opens = [], []
         n = 0
         for i, prefix in enumerate(prefixes):
@@ -202,7 +204,7 @@ class Walk:
             run = (self._run_doubles, self._run_core_integers, self._run_integers)[arithmetic]
             usual = _SLOW_SLICE if arithmetic == INTEGERS else patience
             times = max(min(usual, seconds) - gone, 0.0), max(seconds - gone, 0.0)
-            part = run(prefix, times, most_cells - n)
+            part = run(prefix, times, most_cells - n, stop)
             n += part.n_cells
             found.append(part)
             opens += part.opens
@@ -210,13 +212,13 @@ class Walk:
         part = found[0] if is_all else _joined(found, -(-self.net.n_neurons // 8))
         return part._replace(opens=opens, taken=prefixes)
 
-    def _run_doubles(self, prefix, times, most_cells):
+    def _run_doubles(self, prefix, times, most_cells, stop):
         """Of the times, in seconds, a step may go over the first, which ends a slice, not over the second."""
         try:
             if self._cells is None:
                 self._cells = _prepared(self.net, self.domain, self.certify)
             n, n_decisions, n_decided, margin, opens, rows = self._cells.walk(
-                self.engine, prefix.bits, prefix.length, most_cells, *times, self.want
+                self.engine, prefix.bits, prefix.length, most_cells, *times, self.want, stop
             )
         except ArithmeticError:  # numbers too large for doubles, or a domain that the engine cannot keep
             return Part(0, 0, 0, 1, math.inf, [prefix._replace(arithmetic=CORE_INTEGERS)], None, [])
@@ -245,19 +247,19 @@ class Walk:
         )
         return patterns, [rows]
 
-    def _run_core_integers(self, prefix, times, most_cells):
-        step = self.exact.step(prefix.bits, prefix.length, most_cells, times[0], self.want)
+    def _run_core_integers(self, prefix, times, most_cells, stop):
+        step = self.exact.step(prefix.bits, prefix.length, most_cells, times[0], self.want, stop)
         # Ties lie among the cells found, opens behind them.
         opens = [Prefix(*tie, INTEGERS) for tie in step.ties]
         opens += [Prefix(*rest, CORE_INTEGERS) for rest in step.opens]
         return Part(step.n_cells, 0, 0, 0, math.inf, opens, step.patterns, step.rows)
 
-    def _run_integers(self, prefix, times, most_cells):
+    def _run_integers(self, prefix, times, most_cells, stop):
         stop_at = time.monotonic() + times[0]
         found, opens = [], []
         for bits, row in self._in_python(bits_of(prefix)):
             found.append((bits, row))
-            if len(found) >= most_cells or time.monotonic() > stop_at:
+            if stop or len(found) >= most_cells or time.monotonic() > stop_at:
                 following = _after(bits, prefix.length)
                 opens = [Prefix(*_packed(bits, len(prefix.bits)), INTEGERS) for bits in following]
                 break
@@ -426,7 +428,7 @@ def _spread(walk, workers, deadline, most_cells, opens, steps):
     here = isinstance(pool, ThreadPoolExecutor)
     steps = steps or (HERE if here else ELSEWHERE)
     at_once = n_at_once(workers) * (1 if here else 2)
-    running, is_first, loss = {}, True, ""
+    running, stop, is_first, loss = {}, [], True, ""
     opens, beyond = _sorted_out(walk, opens)
     try:
         carrier = walk if here else carried(pool, walk)
@@ -438,7 +440,8 @@ def _spread(walk, workers, deadline, most_cells, opens, steps):
                 del opens[:: -2 * at_once]
                 left = max(deadline - time.monotonic(), 0.0)
                 patience = steps.usual if len(opens) >= 8 * at_once else steps.short
-                running[pool.submit(Walk.run, carrier, mine, left, _limit(most_cells), patience)] = mine
+                arguments = carrier, mine, left, _limit(most_cells), patience, stop if here else None
+                running[pool.submit(Walk.run, *arguments)] = mine
                 is_first = False
             if not running:
                 break
@@ -453,6 +456,7 @@ def _spread(walk, workers, deadline, most_cells, opens, steps):
     except BaseException as error:
         loss = loss_of(error)
         if loss is None:
+            stop.append(True)
             raise
         from .logs import log  # logging is a fifth of what the import of foldline would take
 

@@ -225,10 +225,10 @@ def _plane(args, net, names):
     if args.axes is not None:
         places = {str(k): k for k in range(net.n_in)} | {name: k for k, name in enumerate(names)}
         axes = [places.get(name) for name in args.axes.split(",")]
-        if len(axes) != 2 or None in axes:
+        if None in axes or not len(axes) == len(set(axes)) == 2:
             raise ValueError(
-                f"--axes is {args.axes}; wanted two of the inputs 0 to {net.n_in - 1}, as in 0,1, or two of "
-                f"their names, as in {','.join(names[:2])}"
+                f"--axes is {args.axes}; wanted two different ones of the inputs 0 to {net.n_in - 1}, "
+                f"as in 0,1, or of their names, as in {','.join(names[:2])}"
             )
         directions = np.eye(net.n_in)[axes]
     origin = np.zeros(net.n_in) if args.origin is None else args.origin

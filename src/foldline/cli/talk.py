@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-__all__ = ["Progress", "complain", "discard_stdout", "plain", "show_warning"]
+__all__ = ["Progress", "complain", "discard_stdout", "open_streams", "plain", "show_warning"]
 
 
 class Progress:
@@ -86,6 +86,13 @@ def complain(error, code):
 
 def show_warning(message, category, filename, lineno, file=None, line=None):
     print(f"foldline: note: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def open_streams():
+    """What is written to a stream that was closed before the process began goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
 
 
 def discard_stdout():

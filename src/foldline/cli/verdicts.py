@@ -6,6 +6,8 @@ import numpy as np
 
 import foldline as fl
 
+from ..proofs import about
+from ..questions import rounded
 from ..wording import EXACT_DIGITS, Writer, input_names, output_names
 from .codes import DONE, LIMIT, NO
 from .counts import box_of, names_of
@@ -46,7 +48,7 @@ def check(args):
     if found.witness:
         names = ("x", "y", "z", "outputs", "neurons")
         facts["witness"] = {name: getattr(found.witness, name) for name in names}
-        facts["witness"]["gap"] = float(found.witness.gap)
+        facts["witness"]["gap"] = rounded(found.witness.gap)
     text = [_verdict_text(found, net)]
     if args.save:
         text.append(f"The proof is in {args.save}." if proof else "There is no proof to save.")
@@ -69,7 +71,7 @@ def _verdict_text(found, net):
         neurons = f"neuron{'s' * (len(w.neurons) > 1)} {', '.join(map(str, w.neurons))}"
         return (
             f"Not affine: {found.reason}.\n{points}\n"
-            f"  f(x) + f(y) - 2 f(z) = {float(w.gap):.6g} in {names[w.outputs[0]]}; the fold is of {neurons}."
+            f"  f(x) + f(y) - 2 f(z) = {about(w.gap)} in {names[w.outputs[0]]}; the fold is of {neurons}."
         )
     text = f"Undecided: {found.reason}."
     if found.volume_proved > 0:
