@@ -514,11 +514,12 @@ def test_a_result_is_the_callers_own(many):
 
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
 import numpy as np
 import foldline as fl
 from networks import random_network
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
 call, workers = sys.argv[1], int(sys.argv[2])
 if call == "exact":
     net = fl.Network(*random_network(0, (2, 50, 50, 50, 50, 1), bias=0))
