@@ -4,7 +4,9 @@ from fractions import Fraction
 
 import numpy as np
 
-__all__ = ["ExactMaps", "exact_outputs", "exact_patterns", "input_of", "integers"]
+from .cells import quotient
+
+__all__ = ["ExactMaps", "exact_outputs", "exact_patterns", "input_of", "integers", "rounded"]
 
 
 def exact_patterns(net, points):
@@ -119,6 +121,11 @@ def exact_outputs(net, point):
         if slopes is None:
             return z
         a = [value if value > 0 else Fraction(s) * value for value, s in zip(z, slopes.tolist())]
+
+
+def rounded(value):
+    """The float nearest to a `Fraction`; infinite beyond their range."""
+    return quotient(value.numerator, value.denominator)
 
 
 def input_of(domain, u):

@@ -6,6 +6,7 @@ import numpy as np
 
 import foldline as fl
 
+from ..exact import rounded
 from .codes import DONE, LIMIT, NO
 from .counts import box_of
 from .evaluations import numbers
@@ -45,7 +46,7 @@ def check(args):
     if found.witness:
         names = ("x", "y", "z", "outputs", "neurons")
         facts["witness"] = {name: getattr(found.witness, name) for name in names}
-        facts["witness"]["gap"] = float(found.witness.gap)
+        facts["witness"]["gap"] = rounded(found.witness.gap)
     text = [_verdict_text(found)]
     if args.save:
         text.append(f"The proof is in {args.save}." if proof else "There is no proof to save.")
@@ -65,9 +66,10 @@ def _verdict_text(found):
         w = found.witness
         points = "\n".join(f"  {name} = {numbers(getattr(w, name))}" for name in "xyz")
         neurons = f"neuron{'s' * (len(w.neurons) > 1)} {', '.join(map(str, w.neurons))}"
+        gap = f"{rounded(w.gap):.6g} in output {w.outputs[0]}"
         return (
             f"Not affine: {found.reason}.\n{points}\n"
-            f"  f(x) + f(y) - 2 f(z) = {float(w.gap):.6g} in output {w.outputs[0]}; the fold is of {neurons}."
+            f"  f(x) + f(y) - 2 f(z) = {gap}; the fold is of {neurons}."
         )
     return (
         f"Undecided: {found.reason}. One map is proved on {found.volume_proved:.3%} of the box; "
