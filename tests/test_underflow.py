@@ -56,7 +56,7 @@ def counts(net, domain, kind="activation"):
 )
 @pytest.mark.parametrize("widths", [(1, 5, 4, 4, 1), (2, 4, 3, 1), (3, 4, 3, 1)])
 def test_all_engines_find_the_regions_of_tiny_networks(widths, exponents, slope):
-    for seed in range(3):
+    for seed in range(2):
         layers, slopes = tiny_network(seed, widths, exponents, slope)
         net = network(layers, slopes)
         d = widths[0]
@@ -77,6 +77,13 @@ def test_deep_networks_shrink_until_nothing_is_left_in_doubles(seed):
     assert len(set(counts(net, fl.Space(1)))) == len(set(counts(net, LINE))) == 1
     narrow = fl.Network([(w * 2.0**-149, b * 2.0**-149) for w, b in zip(net.weights, net.biases)])
     assert len(set(counts(narrow, LINE))) == 1
+
+
+def test_deep_networks_of_float32_underflow_too():
+    for seed in range(4):
+        layers, slopes = tiny_network(seed, (2, 4, 3, 3, 3, 3, 3, 3, 3, 1), (-43, -41), 0.25)
+        layers, slopes = [[np.float32(a) for a in part] for part in layers], [s.astype("f4") for s in slopes]
+        assert len(set(counts(network(layers, slopes), SQUARE))) == 1
 
 
 def test_a_fold_whose_weights_underflow_is_found():
