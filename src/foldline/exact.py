@@ -6,7 +6,7 @@ import numpy as np
 
 from . import cells
 
-__all__ = ["ExactMaps", "exact_outputs", "exact_patterns", "input_of", "integers"]
+__all__ = ["ExactMaps", "exact_outputs", "exact_patterns", "input_of", "integers", "rounded"]
 
 
 def exact_patterns(net, points):
@@ -111,6 +111,11 @@ def exact_outputs(net, point):
         if slopes is None:
             return z
         a = [value if value > 0 else Fraction(s) * value for value, s in zip(z, slopes.tolist())]
+
+
+def rounded(value):
+    """The float nearest to a `Fraction`; infinite beyond their range."""
+    return cells.quotient(value.numerator, value.denominator)
 
 
 def input_of(domain, u):

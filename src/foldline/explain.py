@@ -105,7 +105,8 @@ def explain(net, domain, names=None, *, most=10, digits=3, max_regions=None, tim
         if domain.dimension == 1:  # from left to right
             chosen.sort(key=lambda i: found.interior_points[groups[i][0], 0])
         listed = [groups[i] for i in chosen]
-        shares = [math.nan if is_space else volumes[i] / volumes.sum() for i in chosen]
+        has_shares = not is_space and 0 < volumes.sum() < math.inf
+        shares = [volumes[i] / volumes.sum() if has_shares else math.nan for i in chosen]
         n_pieces, n_regions, n_samples = len(groups), len(found), 0
     else:
         if is_space:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .exact import rounded
 from .frozen import Frozen
 from .wording import EXACT_DIGITS, Writer, counted, output_names, symbol
 
@@ -35,7 +36,7 @@ class Piece(NamedTuple):
     maps : tuple
         For each output its coefficients and, last, its constant, as `Fraction`.
     share : float
-        Of the domain's volume; NaN on all of space.
+        Of the domain's volume; NaN on all of space, and where that is 0 or infinite in floats.
     n_regions : int
         Activation regions in this piece.
     parts : tuple of tuple of HalfSpace
@@ -51,12 +52,12 @@ class Piece(NamedTuple):
     @property
     def A(self):
         """The coefficients in float64, shape (n_out, number of coordinates)."""
-        return np.array([[float(c) for c in row[:-1]] for row in self.maps])
+        return np.array([[rounded(c) for c in row[:-1]] for row in self.maps])
 
     @property
     def b(self):
         """The constants in float64, shape (n_out,)."""
-        return np.array([float(row[-1]) for row in self.maps])
+        return np.array([rounded(row[-1]) for row in self.maps])
 
 
 class Explanation(Frozen):
@@ -206,8 +207,8 @@ class Explanation(Frozen):
         conditions = writer.half_spaces(forms)
         if len(conditions) <= _MOST_CONDITIONS:
             return conditions
-        values = np.array([[float(c) for c in form[:-1]] for form in forms]) @ self._points.T
-        outside = (values <= [[-float(form[-1])] for form in forms]).sum(axis=1)
+        near_1 = np.array([[rounded(c / max(map(abs, form))) for c in form] for form in forms])
+        outside = (near_1[:, :-1] @ self._points.T <= -near_1[:, -1:]).sum(axis=1)
         kept = np.sort(np.argsort(-outside, kind="stable")[: _MOST_CONDITIONS - 1])
         shown = writer.half_spaces([forms[i] for i in kept])
         return [*shown, more % (len(conditions) - len(shown))]

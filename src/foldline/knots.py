@@ -270,7 +270,7 @@ class _Table:
         self.first_slope[self.n_segments] = first_slope
         self.counts[self.n_segments] = len(rows)
         for i, (t, neuron, slope, is_knot, tied) in enumerate(rows, self.n_rows):
-            row = {"t": t, "t_error": math.ulp(t) / 2, "neuron": neuron}
+            row = {"t": t, "t_error": max(math.ulp(t) / 2, math.ulp(0.0)), "neuron": neuron}
             for name, value in (row | {"slope_after": slope, "is_knot": is_knot}).items():
                 self.rows[name][i] = value
             if tied:

@@ -17,7 +17,8 @@ from .bends import by_triples, uniform, witness_on
 from .bounds import bounds
 from .checks import check_number
 from .domains import Polytope, Space, check_question
-from .questions import Question, rounded
+from .exact import rounded
+from .questions import Question
 
 __all__ = ["check_affine"]
 

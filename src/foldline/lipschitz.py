@@ -1,6 +1,7 @@
 """The Lipschitz constant of a network on a domain: the largest norm of a region's matrix."""
 
 import math
+import sys
 import time
 from fractions import Fraction
 
@@ -173,13 +174,28 @@ def _norms(maps, errors, norm):
         return np.maximum((size.sum(axis=axis) / off - most * off).max(axis=1), 0.0), upper
     if maps.shape[1] < maps.shape[2]:
         maps, errors = maps.transpose(0, 2, 1), errors.T
-    total = np.sqrt((errors**2).sum()) * off
     if not np.isfinite(maps).all():
         return np.zeros(len(maps)), np.full(len(maps), np.inf)
-    return _two_norms(maps, total, off)
+    # Where the largest entry is near 1 no square overflows, and what underflows is less than a rounding.
+    (errors,), exponent = _near_1(errors[None])
+    maps, exponents = _near_1(maps)
+    error = _above(np.ldexp(np.sqrt((errors**2).sum()) * off, exponent))
+    lower, upper = (np.ldexp(bound, exponents) for bound in _two_norms(maps, off))
+    lower = np.nextafter(np.nextafter(lower, 0) - error, 0)
+    return np.maximum(lower, 0.0), _above(_above(upper) + error)
 
 
-def _two_norms(maps, error, off):
+def _above(bounds):
+    return np.where(bounds > 0, np.nextafter(bounds, np.inf), bounds)
+
+
+def _near_1(matrices):
+    """Matrices / 2^exponents with a largest entry near 1, and the exponents."""
+    exponents = np.frexp(abs(matrices).max(axis=(1, 2)))[1]
+    return np.ldexp(matrices, -exponents[:, None, None]), exponents
+
+
+def _two_norms(maps, off):
     """For V nearly orthogonal, |A| <= |A V| / sqrt(1 - a), a = |V' V - 1|, and |A V|^2 <= |(A V)' A V|_inf.
     V from a singular value decomposition makes that sharp (Rump, Verified bounds for singular values, BIT,
     2011).
@@ -191,12 +207,12 @@ def _two_norms(maps, error, off):
     v_size = abs(v)
     defect = _inf(v.transpose(0, 2, 1) @ v - np.eye(v.shape[2]))
     defect += gamma * _inf(v_size.transpose(0, 2, 1) @ v_size)
-    upper = np.sqrt(gram * off / np.maximum(1 - defect * off, 0.5)) * off + error
+    upper = np.sqrt(gram * off / np.maximum(1 - defect * off, 0.5)) * off
     # A decomposition may fail, of zeros among others.
-    upper = np.fmin(upper, np.sqrt((maps**2).sum(axis=(1, 2))) * off + error)
+    upper = np.fmin(upper, np.sqrt((maps**2).sum(axis=(1, 2))) * off)
     best = np.sqrt((product[:, :, 0] ** 2).sum(axis=1))
     slack = gamma * np.sqrt((size[:, :, 0] ** 2).sum(axis=1)) * off
-    return np.maximum((best - slack) / np.sqrt(1 + defect) / off - error, 0.0), upper
+    return (best - slack) / np.sqrt(1 + defect) / off, upper
 
 
 def _inf(matrices):
@@ -259,9 +275,18 @@ def _power(vector, norm):
 def _around(power, norm):
     """The floats nearest to a norm on either side, from its `_power`; both its own, if it has one."""
     exponent = 2 if norm == "2" else 1
-    below = math.sqrt(power) if norm == "2" else float(power)
+    try:
+        below = _root(power) if norm == "2" else float(power)
+    except OverflowError:
+        below = sys.float_info.max
     while Fraction(below) ** exponent > power:
         below = math.nextafter(below, 0.0)
-    while Fraction(above := math.nextafter(below, math.inf)) ** exponent <= power:
+    while (above := math.nextafter(below, math.inf)) < math.inf and Fraction(above) ** exponent <= power:
         below = above
     return below, below if Fraction(below) ** exponent == power else above
+
+
+def _root(power):
+    """The square root of a `Fraction`, rounded, that of a number near 1 times a power of two."""
+    half = (power.numerator.bit_length() - power.denominator.bit_length()) // 2
+    return math.ldexp(math.sqrt(power / Fraction(4) ** half), half)

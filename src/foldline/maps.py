@@ -5,7 +5,7 @@ import numpy as np
 from . import cells
 from .exact_cells import MOST_DIMENSIONS_OF_CORNERS, ExactWalk
 from .exact_forms import map_on
-from .rounding import size
+from .rounding import multiply_sizes
 
 __all__ = ["group_maps", "map_errors", "maps_of", "told_apart"]
 
@@ -26,15 +26,15 @@ def maps_of(net, domain, patterns):
     -----
     A product of the matrices W_L D_L ... D_1 W_1, in any order, with n roundings on the way to an entry,
     is within gamma_n |W_L| ... |W_1| of the true one (Higham, Accuracy and Stability of Numerical
-    Algorithms, 2nd edition, section 3.5); steep slopes s count as max(1, |s|). What underflows loses less
-    than a rounding if sizes are raised (`rounding.size`) in the order of the products: from the outputs
-    back to the inputs. What overflows is infinite or NaN, and so is its error.
+    Algorithms, 2nd edition, section 3.5); steep slopes s count as max(1, |s|). Sizes are multiplied in the
+    order of the products, from the outputs back to the inputs, so that they cover what underflows
+    (`rounding.multiply_sizes`). Where maps overflow the errors are infinite or NaN.
     """
     net = net.astype(np.float64)
     d = domain.dimension
     placed = domain._forms()
     patterns = np.ascontiguousarray(patterns)
-    maps = np.empty((len(patterns), net.n_out, d + 1))
+    maps = np.zeros((len(patterns), net.n_out, d + 1))
     step = max(_CHUNK_BYTES // (8 * net.n_out * (net.n_in + 1)), 1)
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, len(patterns), step):
@@ -42,7 +42,10 @@ def maps_of(net, domain, patterns):
             a, b = np.empty((len(part), net.n_out, net.n_in)), np.empty((len(part), net.n_out))
             net._core.maps_of_patterns(part, a, b)
             rows = maps[start : start + step]
-            rows[:] = a @ placed
+            if not domain._is_placed:  # what overflows in A is no matter of b
+                rows[:, :, :d] = a + 0.0
+            else:
+                rows[:] = a @ placed
             rows[:, :, d] += b
     return maps, map_errors(net, domain)
 
@@ -51,11 +54,11 @@ def map_errors(net, domain):
     """What the maps that `maps_of` gives are off by at most, shape (n_out, dimension + 1)."""
     net, d, placed = net.astype(np.float64), domain.dimension, domain._forms()
     with np.errstate(over="ignore", invalid="ignore"):
-        rows, offset = size(net.weights[-1]), abs(net.biases[-1])
+        rows, offset = abs(net.weights[-1]), abs(net.biases[-1])
         for w, bias, slopes in zip(net.weights[-2::-1], net.biases[-2::-1], net.slopes[::-1]):
-            rows = size(rows * np.maximum(1, abs(slopes)))
-            rows, offset = size(rows @ size(w)), offset + rows @ size(bias)
-        sizes = rows @ size(placed)
+            rows = rows * np.maximum(1, abs(slopes))
+            rows, offset = multiply_sizes(rows, w), offset + multiply_sizes(rows, bias)
+        sizes = multiply_sizes(rows, placed)
         sizes[:, d] += offset
     n = net.n_in + sum(w.shape[1] + 3 for w in net.weights) + 8
     # twice: the sizes are rounded themselves, and so is what a segment's ends differ by

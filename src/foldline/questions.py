@@ -8,16 +8,15 @@ from functools import lru_cache
 
 import numpy as np
 
-from .cells import quotient
 from .certificates import Certificate, Witness, midpoint, plain_domain
 from .domains import Ball, Space
-from .exact import ExactMaps, integers
+from .exact import ExactMaps, integers, rounded
 from .network import Network
 from .proofs import Chain, Place
 from .rounding import float_above
 from .walk import MOST_DIMENSIONS_OF_VERTICES
 
-__all__ = ["Question", "Verdict", "rounded"]
+__all__ = ["Question", "Verdict"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +201,3 @@ class Question:
         if self.late() and not self._is_put_off:
             self.deadline = self.end = time.monotonic() + seconds
             self._is_put_off = True
-
-
-def rounded(ratio):
-    return quotient(ratio.numerator, ratio.denominator)

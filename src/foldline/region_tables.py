@@ -126,7 +126,8 @@ class Regions(Frozen):
     @cached_property
     def jumps(self):
         first, second = self.neighbours.T
-        jumps = Jumps(self.A[second] - self.A[first], self.b[second] - self.b[first])
+        with np.errstate(invalid="ignore"):  # of maps that overflow
+            jumps = Jumps(self.A[second] - self.A[first], self.b[second] - self.b[first])
         for array in jumps:
             array.flags.writeable = False
         return jumps

@@ -279,9 +279,9 @@ def _chord_above(net, domain):
     n = len(u) // 2
     ends = np.stack([u[:n], u[n : 2 * n]])
     steps = np.random.default_rng(1).choice([1.0, 0.25, 0.0625], n)
-    ends[1] = ends[0] + steps[:, None] * (ends[1] - ends[0])
-    first, second, between = (wide(domain._inputs(part)) for part in (*ends, ends.mean(axis=0)))
-    gaps = between - (first + second) / 2
+    ends[1] = (1 - steps[:, None]) * ends[0] + steps[:, None] * ends[1]
+    first, second, between = (wide(domain._inputs(part)) for part in (*ends, (ends / 2).sum(axis=0)))
+    gaps = between - (first / 2 + second / 2)
     for at in np.argsort(-gaps, axis=None)[:_MOST_GUESSES]:
         row, output = np.unravel_index(at, gaps.shape)
         if not gaps[row, output] > 0:
@@ -301,7 +301,8 @@ def _random_points(domain):
         root, _ = cells.root_cell(domain)
         corners = np.array([[u / v[-1] for u in v[:-1]] for v in root.vertices])
         bounds = corners.min(axis=0), corners.max(axis=0)
-    points = rng.uniform(*bounds, (_N_SAMPLES, domain.dimension))
+    t = rng.random((_N_SAMPLES, domain.dimension))
+    points = (1 - t) * bounds[0] + t * bounds[1]  # what bounds differ by may overflow
     return points[(points @ a.T < b).all(axis=1)]
 
 

@@ -6,8 +6,8 @@ import numpy as np
 
 import foldline as fl
 
+from ..exact import rounded
 from ..proofs import about
-from ..questions import rounded
 from ..wording import EXACT_DIGITS, Writer, input_names, output_names
 from .codes import DONE, LIMIT, NO
 from .counts import box_of, names_of
