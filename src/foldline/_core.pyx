@@ -644,9 +644,9 @@ cdef class Cells:
 
     def walk(self, str engine, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, double longest,
              str want, list stop not None):
-        """Walk below a prefix, until `stop` has an item. Returns the number of cells and decisions, the smallest margin, the opens
-        (bits, lengths, ties) and, where wanted, the rows (patterns, points, volumes, vertex ends, vertices,
-        facet ends, facets): arrays' bytes."""
+        """Walk below a prefix, until `stop` has an item. Returns the number of cells and decisions, the smallest
+        margin, the opens (bits, lengths, ties) and, where wanted, the rows (patterns, points, volumes, vertex
+        ends, vertices, facet ends, facets): arrays' bytes."""
         cdef fl_cell_limits limits
         cdef fl_cell_opens opens
         cdef fl_cell_rows rows
@@ -732,9 +732,9 @@ cdef class ExactCells:
         fl_exact_cells_free(self.cells)
 
     def walk(self, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, str want, list stop not None):
-        """Walk below a prefix, until `stop` has an item. Returns the number of cells, the opens (bits, lengths, ties), arrays' bytes, and
-        likewise, where `want` is not "count", the patterns, and where it is "rows" (forms, vertex ends, vertices,
-        facet ends, member ends, members)."""
+        """Walk below a prefix, until `stop` has an item. Returns the number of cells, the opens (bits, lengths,
+        ties), arrays' bytes, and likewise, where `want` is not "count", the patterns, and where it is "rows"
+        (forms, vertex ends, vertices, facet ends, member ends, members)."""
         cdef fl_cell_limits limits
         cdef fl_cell_opens opens
         cdef fl_exact_rows rows
