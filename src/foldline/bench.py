@@ -88,8 +88,9 @@ def on_one_thread(main):
 # What is measured ---------------------------------------------------------------------------------
 
 
-def random_network(shape, dtype="float32", seed=0):
-    """A ReLU network with normal weights of variance 2 / n_in; `shape` reads ``"5-50x6-5"``.
+def random_network(shape, dtype="float32", seed=0, bias=0.1):
+    """A ReLU network with normal weights of variance 2 / n_in and normal biases of standard deviation `bias`;
+    `shape` reads ``"5-50x6-5"``.
 
     Examples
     --------
@@ -106,7 +107,7 @@ def random_network(shape, dtype="float32", seed=0):
     layers = []
     for n_in, n_out in zip(widths, widths[1:]):
         weights = rng.standard_normal((n_out, n_in)) * np.sqrt(2 / n_in)
-        layers.append((weights.astype(dtype), (0.1 * rng.standard_normal(n_out)).astype(dtype)))
+        layers.append((weights.astype(dtype), (bias * rng.standard_normal(n_out)).astype(dtype)))
     return Network(layers)
 
 

@@ -10,6 +10,8 @@ import os
 
 import numpy as np
 
+from .wording import input_names
+
 __all__ = [
     "check_choice",
     "check_finite",
@@ -17,6 +19,7 @@ __all__ = [
     "check_flag",
     "check_int",
     "check_limit",
+    "check_names",
     "check_net",
     "check_norm",
     "check_number",
@@ -149,6 +152,20 @@ def check_path(name, path):
     if not isinstance(found, str):
         raise TypeError(f"{name} is {path!r}; wanted a path, as a str or an os.PathLike")
     return found
+
+
+def check_names(names, n_in):
+    """Names of the inputs, as a tuple; x1, x2, ... for None."""
+    if names is None:
+        return input_names(n_in)
+    if isinstance(names, str):
+        raise TypeError(f"names is {names!r}; wanted a sequence of {n_in} strings")
+    names = tuple(names)
+    if not all(isinstance(name, str) and name.strip() for name in names):
+        raise TypeError(f"names is {names!r}; wanted strings, none of them empty")
+    if len(names) != n_in or len(set(names)) != n_in:
+        raise ValueError(f"names is {names!r}; wanted {n_in} different ones, one for each input")
+    return names
 
 
 def _array(name, value):

@@ -7,10 +7,10 @@ import numpy as np
 
 from . import cells
 from . import sample as samples
-from .checks import check_int
+from .checks import check_int, check_names
 from .domains import Box, Space, check_question
 from .explanation import Explanation, HalfSpace, Piece
-from .frames import Frame, checked_names
+from .frames import Frame
 from .linear_pieces import Describer, linear_regions
 from .regions import regions
 from .walk import MOST_DIMENSIONS_OF_VERTICES
@@ -82,7 +82,7 @@ def explain(net, domain, names=None, *, most=10, digits=3, max_regions=None, tim
     check_question(net, domain, max_regions=max_regions, time_limit=time_limit)
     limit = math.inf if time_limit is None else time_limit
     most, digits = check_int("most", most, 1), check_int("digits", digits, 1)
-    frame = Frame(domain, checked_names(names, net.n_in))
+    frame = Frame(domain, check_names(names, net.n_in))
     is_space = isinstance(domain, Space)
     if is_space:
         domain = _box_of_cones(net, domain)

@@ -5,23 +5,9 @@ from fractions import Fraction
 import numpy as np
 
 from .domains import Plane, Polytope, Segment
-from .wording import Writer, input_names
+from .wording import Writer
 
-__all__ = ["Frame", "checked_names"]
-
-
-def checked_names(names, n_in):
-    """Names of the inputs; x1, x2, ... for None."""
-    if names is None:
-        return input_names(n_in)
-    if isinstance(names, str):
-        raise TypeError(f"names is {names!r}; wanted a sequence of {n_in} strings")
-    names = tuple(names)
-    if not all(isinstance(name, str) and name.strip() for name in names):
-        raise TypeError(f"names is {names!r}; wanted strings, none of them empty")
-    if len(names) != n_in or len(set(names)) != n_in:
-        raise ValueError(f"names is {names!r}; wanted {n_in} different ones, one for each input")
-    return names
+__all__ = ["Frame"]
 
 
 class Frame:

@@ -5,10 +5,10 @@ import os
 
 import numpy as np
 
-from .checks import check_choice, check_int, check_net
+from .checks import check_choice, check_int, check_names, check_net
 from .domains import Plane
 from .files import replacing
-from .frames import Frame, checked_names
+from .frames import Frame
 from .region_tables import Regions
 from .sample import _bounding_box
 from .wording import counted, output_names
@@ -74,7 +74,7 @@ def regions(result, ax=None, color_by="region", output=0, names=None):
         raise ValueError("the regions have no vertices: engine 'lp' keeps none; wanted another's")
     check_choice("color_by", color_by, _COLORS)
     output = check_int("output", output, 0, result.net.n_out - 1)
-    frame = Frame(result.domain, checked_names(names, result.net.n_in))
+    frame = Frame(result.domain, check_names(names, result.net.n_in))
     ax = _shown_axes() if ax is None else ax
     from matplotlib.collections import PolyCollection
     from matplotlib.patches import PathPatch

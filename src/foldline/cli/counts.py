@@ -10,8 +10,8 @@ import numpy as np
 import foldline as fl
 
 from .. import reports
+from ..checks import check_names
 from ..formats import optional
-from ..frames import checked_names
 from ..wording import counted
 from .codes import DONE, LIMIT
 from .points import blocks, read_points
@@ -206,7 +206,7 @@ def slice_model(args):
 
 def names_of(args, net):
     """What the inputs are called."""
-    return checked_names(args.names.split(",") if args.names else None, net.n_in)
+    return check_names(args.names.split(",") if args.names else None, net.n_in)
 
 
 def _plane(args, net, names):
