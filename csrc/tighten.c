@@ -163,6 +163,7 @@ fl_status fl_leaf_again(fl_walk *w, double *point, int *exists)
 {
     const fl_cells *cells = w->cells;
     const size_t n_cuts = w->cuts.n;
+    if (cells->n_hidden == 0) return FL_UNDECIDED;
     fl_forms *forms = fl_stack_take(&w->stack, cells->n_hidden * sizeof *forms);
     if (!forms) return FL_NO_MEMORY;
     const fl_cell *cell;

@@ -230,6 +230,14 @@ def test_domains_may_be_as_large_as_numbers_are():
     assert len(pieces) == 4 and all(math.isnan(piece.share) for piece in pieces)
 
 
+def test_without_hidden_layers_there_is_one_region_however_thin_or_large_the_domain_is():
+    net = fl.Network([([[1.0, 2.0]], None)])
+    for low, high in ((1, 1 + 2.0**-52), (-1.7e308, 1.7e308), (0, 5e-324)):
+        for engine in ("polygons", "lp", "exact"):
+            found = fl.count_regions(net, fl.Box(low, high, n_in=2), engine=engine)
+            assert (found.count, found.certified) == (1, "exact")
+
+
 def test_what_overflows_is_infinite():
     net = fl.Network([([[1e200]], None), ([[1e200]], None)])
     found = fl.regions(net, LINE)
