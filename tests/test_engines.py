@@ -332,7 +332,7 @@ def test_bad_questions_say_what_was_wanted():
         fl.count_regions(net, box(net), engine="sweep")
     with pytest.raises(ValueError, match="'quick'; wanted 'auto' or one of"):
         fl.count_regions(net, box(net), engine="quick")
-    with pytest.raises(ValueError, match="max_regions is 0; wanted more than 0"):
+    with pytest.raises(ValueError, match="max_regions is 0; wanted an int, at least 1"):
         fl.count_regions(net, box(net), max_regions=0)
     with pytest.raises(TypeError, match="time_limit is 'long'; wanted a number"):
         fl.count_regions(net, box(net), time_limit="long")

@@ -233,7 +233,7 @@ def test_bad_questions_say_what_came_and_what_was_wanted():
         ({"names": ["a", "a"]}, "wanted 2 different ones"),
         ({"most": 0}, "most is 0; wanted an int, at least 1"),
         ({"digits": 0}, "digits is 0"),
-        ({"max_regions": -1}, "max_regions is -1; wanted more than 0"),
+        ({"max_regions": -1}, "max_regions is -1; wanted an int, at least 1"),
     ):
         with pytest.raises(ValueError, match=message):
             fl.explain(net, box, **arguments)

@@ -288,7 +288,7 @@ def test_bad_questions_say_what_came_and_what_was_wanted():
         (lambda: fl.affine_radius(net, [[0.0, 0.0]], norm=2), "norm is 2; wanted 'inf'"),
         (lambda: fl.affine_radius(net, [[0.0]]), r"points has shape \(1, 1\); this network takes"),
         (lambda: fl.affine_radius(net, [[np.nan, 0.0]]), "points has nan"),
-        (lambda: fl.check_convex(net, box, max_regions=0), "max_regions is 0; wanted more than 0"),
+        (lambda: fl.check_convex(net, box, max_regions=0), "max_regions is 0; wanted an int, at least 1"),
         (lambda: fl.lipschitz(net, box, time_limit=-1), "time_limit is -1; wanted more than 0"),
         (lambda: fl.check_convex(net, fl.Box(-1, 1, n_in=3)), "the domain has 3 inputs"),
         (lambda: fl.check_convex(net, fl.Polytope([[1, 0], [-1, 0]], [0, 0])), "empty or flat|unbounded"),
