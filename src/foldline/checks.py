@@ -42,17 +42,12 @@ def check_net(net):
 
 def check_int(name, value, least=-math.inf, most=math.inf):
     """`value` as an int, if it is one from `least` to `most`; bools are none."""
-    wanted = "an int"
-    if most < math.inf:
-        wanted += f" from {least} to {most}"
-    elif least > -math.inf:
-        wanted += f", at least {least}"
     try:
         number = operator.index(None if isinstance(value, bool) else value)
     except TypeError:
-        raise TypeError(f"{name} is {value!r}; wanted {wanted}") from None
+        raise TypeError(f"{name} is {value!r}; wanted {_an_int(least, most)}") from None
     if not least <= number <= most:
-        raise ValueError(f"{name} is {number}; wanted {wanted}")
+        raise ValueError(f"{name} is {number}; wanted {_an_int(least, most)}")
     return number
 
 
@@ -166,6 +161,12 @@ def check_names(names, n_in):
     if len(names) != n_in or len(set(names)) != n_in:
         raise ValueError(f"names is {names!r}; wanted {n_in} different ones, one for each input")
     return names
+
+
+def _an_int(least, most):
+    if most < math.inf:
+        return f"an int from {least} to {most}"
+    return "an int" if least == -math.inf else f"an int, at least {least}"
 
 
 def _array(name, value):
