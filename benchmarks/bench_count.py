@@ -6,6 +6,7 @@ taskset -c 0 pytest benchmarks/bench_count.py
 
 import sys
 
+import floors
 import numpy as np
 import pytest
 
@@ -74,8 +75,8 @@ def row(shape):
         f"{distinct:,}",
         f"{best['count'] * 1e3:.1f}",
         f"{best['patterns'] * 1e3:.1f}",
-        f"{'! ' if over_patterns > OVER_PATTERNS else ''}{over_patterns:.2f} ({OVER_PATTERNS:g})",
-        f"{'! ' if over_unique < OVER_UNIQUE else ''}{over_unique:.1f} ({OVER_UNIQUE:g})",
+        floors.at_most(over_patterns, OVER_PATTERNS, "{:.2f} ({:g})"),
+        floors.at_least(over_unique, OVER_UNIQUE),
         f"{best['voids'] / best['count']:.1f}",
     ]
 
@@ -91,6 +92,7 @@ def main():
         "x unique of voids",
     ]
     print(bench.table(header, [row(shape) for shape in SHAPES]))
+    return floors.exit_code()
 
 
 if __name__ == "__main__":

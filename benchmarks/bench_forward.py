@@ -11,6 +11,7 @@ outputs and patterns.
 import argparse
 import sys
 
+import floors
 import pytest
 
 from foldline import bench
@@ -76,7 +77,9 @@ def row(shape, dtype, seconds):
     result = bench.compare(net, points, seconds)
     numpy32, numpy64, peak, ort = FLOORS[shape]
     both = result.row("foldline", bench.BOTH)
-    of_peak = f"{both.of_peak:.0%}" + (f" ({peak:.0%})" if dtype == "float32" else "")
+    of_peak = f"{both.of_peak:.0%}"
+    if dtype == "float32":
+        of_peak = floors.at_least(both.of_peak, peak, "{:.0%} ({:.0%})")
     return [
         shape,
         dtype,
@@ -90,10 +93,7 @@ def row(shape, dtype, seconds):
 
 
 def ratio(value, floor):
-    """``3.10 (3)``; a mark where the floor is missed."""
-    if value is None:
-        return "-"
-    return f"{'! ' if value < floor else ''}{value:.2f} ({floor:g})"
+    return "-" if value is None else floors.at_least(value, floor, "{:.2f} ({:g})")
 
 
 def main():
@@ -125,6 +125,7 @@ def main():
     print(
         "foldline's part of the peak without patterns. ! marks a floor (in brackets) that is missed."
     )
+    return floors.exit_code()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ taskset -c 0 pytest benchmarks/bench_local_affine.py
 
 import sys
 
+import floors
 import numpy as np
 import pytest
 
@@ -82,18 +83,17 @@ def row(shape):
         {"foldline": lambda: net.local_affine(points), "torch": lambda: run(points, chunk)}, 2.0
     )
     rates = {name: bench.short(len(points) / seconds) for name, seconds in best.items()}
-    ratio = best["torch"] / best["foldline"]
-    mark = "! " if ratio < FLOOR else ""
     return [
         shape,
         rates["foldline"],
         f"{rates['torch']} (chunk {chunk})",
-        f"{mark}{ratio:.1f} ({FLOOR:g})",
+        floors.at_least(best["torch"] / best["foldline"], FLOOR),
     ]
 
 
 def main():
     print(bench.table(["shape", "foldline/s", "torch/s", "x torch"], [row(s) for s in CASES]))
+    return floors.exit_code()
 
 
 if __name__ == "__main__":

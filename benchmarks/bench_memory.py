@@ -11,6 +11,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+import floors
 import numpy as np
 import pytest
 
@@ -91,20 +92,20 @@ def test_memory(benchmark, tmp_path, job):
 def main():
     if not STATUS.exists():
         print("This benchmark reads /proc/self/status, which this system does not have.")
-        return
+        return 0
     net = bench.random_network(SHAPE)
     with tempfile.TemporaryDirectory() as directory:
         points = write_points(Path(directory) / "points.npy", net, N_POINTS)
         rows = []
         for job in JOBS:
             extra = extra_memory(job, net, points)
-            mark = "! " if extra > LIMIT else ""
-            rows.append([job, f"{mark}{extra / 2**20:.1f} MB ({LIMIT // 2**20})"])
+            rows.append([job, floors.at_most(extra / 2**20, LIMIT / 2**20, "{:.1f} MB ({:g})")])
         print(
             f"{SHAPE}, {net.dtype}, {N_POINTS:,} points from a file of {points.nbytes / 1e6:.0f} MB"
         )
         print(bench.table(["job", "beyond the output"], rows))
         del points
+    return floors.exit_code()
 
 
 if __name__ == "__main__":

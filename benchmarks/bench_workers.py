@@ -7,6 +7,7 @@ pytest benchmarks/bench_workers.py
 import os
 import sys
 
+import floors
 import numpy as np
 import pytest
 
@@ -47,14 +48,14 @@ def row(shape):
     cells = [shape, f"{best[1] * 1e3:.1f}"]
     for n in WORKERS[1:]:
         ratio = best[1] / best[n]
-        mark, floor = ("! " if ratio < FLOOR else "", f" ({FLOOR:g})") if n == 2 else ("", "")
-        cells.append(f"{mark}{ratio:.2f}{floor}")
+        cells.append(floors.at_least(ratio, FLOOR, "{:.2f} ({:g})") if n == 2 else f"{ratio:.2f}")
     return cells
 
 
 def main():
     header = ["shape", "1 worker, ms", *(f"x with {n}" for n in WORKERS[1:])]
     print(bench.table(header, [row(shape) for shape in SHAPES]))
+    return floors.exit_code()
 
 
 if __name__ == "__main__":

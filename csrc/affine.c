@@ -127,10 +127,13 @@ static void some_rows(const struct FL(fl_network) *network, scratch *s, size_t n
 }
 
 static void new_maps(const struct FL(fl_network) *network, scratch *s, const uint8_t *patterns, size_t n_points,
-                     const size_t *points, real *maps, real *offsets)
+                     const size_t *points, real *maps, real *offsets, fl_patience *patience)
 {
     const FL(fl_kernels) *kernels = network->kernels;
     const size_t n_bytes = (network->n_neurons + 7) / 8, n_hidden = network->n_layers - 1, n_out = network->n_out;
+    size_t n_weights = 0;
+    for (size_t l = 0; l < n_hidden; l++)
+        n_weights += network->layers[l].affine.n_out * network->layers[l].affine.n_in;
     for (size_t i = 0; i < n_points; i++) {
         memcpy(s->pattern, patterns + points[i] * n_bytes, n_bytes);
         for (size_t l = 0, bit = 0; l < n_hidden; l++)
@@ -141,18 +144,19 @@ static void new_maps(const struct FL(fl_network) *network, scratch *s, const uin
     for (size_t row = 0; row < n_out; n_tiles--) {
         const size_t n_rows = fl_tile_rows(n_out - row, n_tiles);
         some_rows(network, s, n_points, points, row, n_rows, maps, offsets);
+        if (fl_is_over(patience, n_points * n_rows * n_weights)) return;
         row += n_rows;
     }
 }
 
-fl_status FL(fl_local_maps)(const struct FL(fl_network) *network, const uint8_t *patterns, size_t n_points,
-                            real *maps, real *offsets)
+fl_status FL(fl_patient_maps)(const struct FL(fl_network) *network, const uint8_t *patterns, size_t n_points,
+                              real *maps, real *offsets, fl_patience *patience)
 {
     const size_t n_bytes = (network->n_neurons + 7) / 8;
     const size_t n_out = network->n_out, map_size = n_out * network->n_in;
     scratch s = {0};
     if (scratch_new(network, n_points, &s)) return FL_NO_MEMORY;
-    for (size_t start = 0; start < n_points; start += GROUP) {
+    for (size_t start = 0; start < n_points && !patience->is_over; start += GROUP) {
         size_t points[GROUP], copies[GROUP], originals[GROUP], n_new = 0, n_copies = 0;
         for (size_t p = start; p < n_points && p < start + GROUP; p++) {
             const uint8_t *pattern = patterns + p * n_bytes;
@@ -167,7 +171,7 @@ fl_status FL(fl_local_maps)(const struct FL(fl_network) *network, const uint8_t 
             memcpy(seen, pattern, n_bytes);
             s.seen_at[place] = p + 1;
         }
-        if (n_new) new_maps(network, &s, patterns, n_new, points, maps, offsets);
+        if (n_new) new_maps(network, &s, patterns, n_new, points, maps, offsets, patience);
         for (size_t i = 0; i < n_copies; i++) {
             memcpy(maps + copies[i] * map_size, maps + originals[i] * map_size, map_size * sizeof(real));
             memcpy(offsets + copies[i] * n_out, offsets + originals[i] * n_out, n_out * sizeof(real));
@@ -175,6 +179,13 @@ fl_status FL(fl_local_maps)(const struct FL(fl_network) *network, const uint8_t 
     }
     free(s.memory);
     return FL_OK;
+}
+
+fl_status FL(fl_local_maps)(const struct FL(fl_network) *network, const uint8_t *patterns, size_t n_patterns,
+                            real *maps, real *offsets)
+{
+    fl_patience endless = {.interrupted = NULL};
+    return FL(fl_patient_maps)(network, patterns, n_patterns, maps, offsets, &endless);
 }
 
 static real magnitude(real a) { return a < 0 ? -a : a; }
@@ -245,7 +256,8 @@ static size_t push_tangent(const struct FL(fl_network) *network, const FL(fl_lay
    |z| is taken as small, and the length as large, as rounding allows: what comes out is a lower bound,
    0 where a sign is not sure. */
 void FL(fl_block_radii)(const struct FL(fl_network) *network, const FL(fl_tracked_block) *block, fl_norm norm,
-                        const FL(fl_radius_scratch) *scratch, real *radii, size_t n_points)
+                        const FL(fl_radius_scratch) *scratch, real *radii, size_t n_points,
+                        fl_patience *patience)
 {
     const size_t panel = network->kernels->panel, n_panels = (n_points + panel - 1) / panel;
     const size_t n_neurons = network->n_neurons, n_tangents = n_panels * network->n_in * panel;
@@ -258,10 +270,13 @@ void FL(fl_block_radii)(const struct FL(fl_network) *network, const FL(fl_tracke
         for (size_t q = 0; q < n_panels; q++)
             for (size_t p = 0; p < panel; p++)
                 scratch->tangents[0][(q * network->n_in + input) * panel + p] = 1;
-        for (size_t i = 0; i + 1 < network->n_layers; i++, turn = !turn)
+        for (size_t i = 0; i + 1 < network->n_layers; i++, turn = !turn) {
+            const FL(fl_affine) *affine = &network->layers[i].affine;
             first += push_tangent(network, network->layers + i, norm, block->preactivations + first * panel,
                                   scratch->tangents[turn], scratch->errors[turn], scratch->tangents[!turn],
                                   scratch->errors[!turn], scratch->lengths + first * panel, n_points);
+            if (fl_is_over(patience, 2 * affine->n_out * affine->n_in * n_panels * panel)) return;
+        }
     }
     for (size_t p = 0; p < n_points; p++) {
         real nearest = (real)INFINITY;

@@ -2,11 +2,18 @@
 #ifndef FOLDLINE_CELL_KERNELS_H
 #define FOLDLINE_CELL_KERNELS_H
 
+#include <float.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "memory.h"
+
+/* u, of doubles. */
+#define FL_ROUNDOFF (DBL_EPSILON / 2)
+
 /* Forms come in multiples of this many. */
 enum { FL_CELL_LANES = 8 };
+static inline size_t fl_padded(size_t n) { return fl_round_up(n, FL_CELL_LANES); }
 
 /* n forms, one a column: row k < d has the coefficients of u_k, row d the constants. Columns up to the
    stride, a multiple of FL_CELL_LANES, are filled with the constant -1.

@@ -15,19 +15,25 @@ static int grown(void *array, size_t capacity, size_t item_size)
 
 static size_t more_than(size_t n) { return n + n / 2 + 64; }
 
-fl_status fl_cell_opens_add(fl_cell_opens *opens, const uint8_t *bits, size_t length, int tie)
+uint8_t *fl_cell_opens_room(fl_cell_opens *opens)
 {
     if (opens->n == opens->capacity) {
         const size_t capacity = more_than(opens->n);
         if (!grown(&opens->bits, capacity, opens->n_bytes + 1) ||
             !grown(&opens->lengths, capacity, sizeof *opens->lengths) || !grown(&opens->ties, capacity, 1))
-            return FL_NO_MEMORY;
+            return NULL;
         opens->capacity = capacity;
     }
-    memcpy(opens->bits + opens->n * opens->n_bytes, bits, opens->n_bytes);
+    return opens->bits + opens->n * opens->n_bytes;
+}
+
+void fl_cell_opens_add(fl_cell_opens *opens, size_t length, int tie)
+{
+    uint8_t *bits = opens->bits + opens->n * opens->n_bytes;
+    if (length % 8) bits[length / 8] &= (uint8_t)((1 << length % 8) - 1);
+    for (size_t i = (length + 7) / 8; i < opens->n_bytes; i++) bits[i] = 0;
     opens->lengths[opens->n] = length;
     opens->ties[opens->n++] = (uint8_t)tie;
-    return FL_OK;
 }
 
 fl_status fl_cell_rows_add(fl_cell_rows *rows, const uint8_t *bits, const double *point,
@@ -92,8 +98,7 @@ static fl_status make_room(fl_exact_rows *rows, size_t n_vertices, size_t n_face
         const size_t capacity = more_than(rows->n);
         if (!grown(&rows->patterns, capacity, rows->n_bytes + 1)) return FL_NO_MEMORY;
         if (!rows->only_patterns && (!grown(&rows->forms, capacity, rows->n_out * size * sizeof(int64_t)) ||
-                                     !grown(&rows->volumes, capacity, sizeof(double)) ||
-            !grown(&rows->vertex_ends, capacity, sizeof(size_t)) ||
+                                     !grown(&rows->vertex_ends, capacity, sizeof(size_t)) ||
                                      !grown(&rows->facet_ends, capacity, sizeof(size_t))))
             return FL_NO_MEMORY;
         rows->capacity = capacity;
@@ -143,7 +148,6 @@ void fl_exact_rows_free(fl_exact_rows *rows)
 {
     free(rows->patterns);
     free(rows->forms);
-    free(rows->volumes);
     free(rows->vertex_ends);
     free(rows->facet_ends);
     free(rows->vertices);

@@ -8,25 +8,15 @@
        |f - F| <= |W| (s error_below) + gamma_n size        anywhere in the domain
 
    whatever the signs are: one bound a unit, for all cells (Higham, Accuracy and Stability of Numerical
-   Algorithms, 2nd edition, section 3.1). Updates of forms add to n. */
+   Algorithms, 2nd edition, section 3.1). Updates of forms add to n. Every term of a size that is not 0 adds
+   FL_LEAST_SIZE for each coefficient, and reach_k is at least that, so this holds where products underflow. */
 #include "cells.h"
-
-#include <string.h>
 
 #include "memory.h"
 #include "walk.h"
 
 /* Beyond this nothing is computed, so that no infinity meets another. */
 #define LARGEST 1e280
-
-static size_t padded(size_t n) { return (n + FL_CELL_LANES - 1) / FL_CELL_LANES * FL_CELL_LANES; }
-
-static double size_of(const double *form, const double *reach, size_t d)
-{
-    double size = fabs(form[d]);
-    for (size_t k = 0; k < d; k++) size += fabs(form[k]) * reach[k];
-    return size;
-}
 
 typedef struct {
     double *columns, *start, *slopes, *slack, *size, *error;
@@ -36,7 +26,7 @@ typedef struct {
 
 static layer_arrays take_layer(fl_arena *arena, size_t d, size_t n_in, size_t n_units)
 {
-    const size_t stride = padded(n_units);
+    const size_t stride = fl_padded(n_units);
     layer_arrays a = {.columns = fl_take(arena, n_in * stride, sizeof(double))};
     a.start = fl_take(arena, (d + 1) * stride, sizeof(double));
     a.slopes = fl_take(arena, n_units, sizeof(double));
@@ -53,7 +43,7 @@ static void fill_layer(fl_cell_layer *layer, const layer_arrays *a, size_t n_in,
                        const double *weights, const double *bias, const double *slopes, const double *one,
                        size_t d, size_t first_bit)
 {
-    const size_t stride = padded(n_units);
+    const size_t stride = fl_padded(n_units);
     size_t bit = first_bit;
     for (size_t j = 0; j < n_units; j++) {
         for (size_t i = 0; i < n_in; i++) a->columns[i * stride + j] = weights[j * n_in + i];
@@ -77,17 +67,17 @@ static double bound_layer(const fl_cell_layer *layer, const layer_arrays *a, con
                           int certify, const double *size, const double *error, double *next_size,
                           double *next_error)
 {
-    const double n_operations = (double)(layer->n_in + 2 * FL_MOST_UPDATES + 8);
+    const double n_operations = (double)(layer->n_in + 2 * FL_MOST_UPDATES + 8), least = fl_least_size(reach, d);
     double largest = 0;
     for (size_t j = 0; j < layer->n_units; j++) {
-        double s = fabs(a->start[d * layer->stride + j]), e = 0;
-        for (size_t k = 0; k < d; k++) s += fabs(a->start[k * layer->stride + j]) * reach[k];
+        double s = fl_form_size(a->start + j, layer->stride, reach, d), e = 0;
         for (size_t i = 0; i < layer->n_in; i++) {
             const double w = fabs(layer->columns[i * layer->stride + j]);
-            s += w * size[i];
+            if (w == 0 || size[i] == 0) continue;
+            s += w * size[i] + least;
             e += w * error[i];
         }
-        if (s > 0) e += n_operations * (FL_ROUNDOFF * s + DBL_TRUE_MIN);
+        e += n_operations * FL_ROUNDOFF * s;
         const double steepest = fmax(1, fabs(layer->slopes[j]));
         next_size[j] = s * FL_FOR_ROUNDED_BOUNDS * steepest;
         next_error[j] = e * FL_FOR_ROUNDED_BOUNDS * steepest;
@@ -110,7 +100,7 @@ static fl_status bound_layers(fl_cells *cells, const layer_arrays *arrays, const
     double *next_size = error + cells->widest, *next_error = next_size + cells->widest;
     fl_status status = FL_OK;
     for (size_t i = 0; i < n_inputs; i++) {
-        size[i] = size_of(cells->inputs + i * (d + 1), cells->reach, d);
+        size[i] = fl_form_size(cells->inputs + i * (d + 1), 1, cells->reach, d);
         error[i] = domain->input_errors[i];
     }
     for (size_t l = 0; l < cells->n_hidden && status == FL_OK; l++) {
@@ -128,21 +118,15 @@ static fl_status bound_layers(fl_cells *cells, const layer_arrays *arrays, const
     return status;
 }
 
-static void fill_half_spaces(fl_forms *forms, const fl_cell_domain *domain)
+static void fill_half_spaces(fl_forms *forms, const fl_cell_domain *domain, const double *reach)
 {
     const size_t d = domain->d;
     for (size_t i = 0; i < forms->n; i++) {
-        const double *form = domain->half_spaces + i * (d + 1), size = size_of(form, domain->reach, d);
+        const double *form = domain->half_spaces + i * (d + 1), size = fl_form_size(form, 1, reach, d);
         for (size_t k = 0; k <= d; k++) forms->rows[k * forms->stride + i] = form[k];
         forms->size[i] = size * FL_FOR_ROUNDED_BOUNDS;
         forms->slack[i] = fl_evaluation_error(size, d) * FL_FOR_ROUNDED_BOUNDS;
     }
-}
-
-static void *copied(void *to, const void *from, size_t n, size_t item_size)
-{
-    if (to && n) memcpy(to, from, n * item_size);
-    return to;
 }
 
 fl_status fl_cells_new(size_t n_layers, const size_t *widths, const double *const *weights,
@@ -159,18 +143,16 @@ fl_status fl_cells_new(size_t n_layers, const size_t *widths, const double *cons
     for (int pass = 0; pass < 2 && status == FL_OK; pass++) {
         cells->layers = fl_take(&arena, n_hidden, sizeof(fl_cell_layer));
         for (size_t l = 0; l < n_hidden; l++) arrays[l] = take_layer(&arena, d, widths[l], widths[l + 1]);
-        cells->inputs = copied(fl_take(&arena, domain->n_inputs * (d + 1), sizeof(double)), domain->inputs,
-                               domain->n_inputs * (d + 1), sizeof(double));
-        cells->input_errors = copied(fl_take(&arena, domain->n_inputs, sizeof(double)), domain->input_errors,
-                                     domain->n_inputs, sizeof(double));
-        cells->reach = copied(fl_take(&arena, d, sizeof(double)), domain->reach, d, sizeof(double));
-        cells->vertices = copied(fl_take(&arena, domain->n_vertices * d, sizeof(double)), domain->vertices,
-                                 domain->n_vertices * d, sizeof(double));
-        cells->facets = copied(fl_take(&arena, domain->n_vertices * d, sizeof(uint32_t)), domain->facets,
-                               domain->n_vertices * d, sizeof(uint32_t));
+        cells->inputs = fl_take_copy(&arena, domain->inputs, domain->n_inputs * (d + 1), sizeof(double));
+        cells->input_errors = fl_take_copy(&arena, domain->input_errors, domain->n_inputs, sizeof(double));
+        double *reach = fl_take(&arena, d, sizeof(double));
+        for (size_t k = 0; pass && k < d; k++) reach[k] = fmax(domain->reach[k], FL_LEAST_SIZE);
+        cells->reach = reach;
+        cells->vertices = fl_take_copy(&arena, domain->vertices, domain->n_vertices * d, sizeof(double));
+        cells->facets = fl_take_copy(&arena, domain->facets, domain->n_vertices * d, sizeof(uint32_t));
         fl_forms *forms = &cells->half_spaces;
         forms->n = domain->n_half_spaces;
-        forms->stride = padded(forms->n);
+        forms->stride = fl_padded(forms->n);
         forms->rows = fl_take(&arena, (d + 1) * forms->stride, sizeof(double));
         forms->slack = fl_take(&arena, forms->stride, sizeof(double));
         forms->size = fl_take(&arena, forms->stride, sizeof(double));
@@ -191,7 +173,7 @@ fl_status fl_cells_new(size_t n_layers, const size_t *widths, const double *cons
         for (size_t l = 0; l < n_layers; l++)
             if (widths[l] > cells->widest) cells->widest = widths[l];
         cells->n_bytes = (cells->n_neurons + 7) / 8;
-        fill_half_spaces(&cells->half_spaces, domain);
+        fill_half_spaces(&cells->half_spaces, domain, cells->reach);
         status = bound_layers(cells, arrays, domain);
     }
     free(arrays);
@@ -209,3 +191,5 @@ void fl_cells_free(fl_cells *cells)
     free(cells->memory);
     free(cells);
 }
+
+const char *fl_cells_isa(const fl_cells *cells) { return cells->kernels->isa; }

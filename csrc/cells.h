@@ -61,8 +61,9 @@ typedef struct {
     const char *name;
     /* The domain as a cell. */
     fl_status (*root)(fl_walk *walk, const fl_cell **cell);
-    /* Sides of the forms whose bit is set in `todo`; the masks' other bits come back 0. The walk's cuts are
-       those of the cell. While a part is asked, forms at the address of those it was split by are the same. */
+    /* Sides of the forms whose bit is set in `todo`, as far as doubles suffice; the masks' other bits come
+       back 0. The walk's cuts are those of the cell. While a part is asked, forms at the address of those it
+       was split by are the same. */
     fl_status (*sides)(fl_walk *walk, const fl_cell *cell, const fl_forms *forms, const uint64_t *todo,
                        fl_sides *sides);
     /* The parts of a cell below and above a form that crosses it; a part whose address is null is not
@@ -80,7 +81,7 @@ typedef struct {
 } fl_geometry;
 
 /* Cutting rounds: what a cut may put a new vertex off by, in units of reach_k. */
-#define FL_CUT_ERROR(d) (16 * (double)(d) * (DBL_EPSILON / 2))
+#define FL_CUT_ERROR(d) (16 * (double)(d) * FL_ROUNDOFF)
 
 extern const fl_geometry fl_line_geometry, fl_plane_geometry, fl_vertices_geometry, fl_lp_geometry;
 

@@ -7,10 +7,7 @@
 #include "memory.h"
 #include "walk.h"
 
-enum {
-    DEEPEST = 4096,            /* cuts on a path: the recursion fits any thread's stack */
-    CUTS_A_CLOCK = 16          /* between two looks at the clock */
-};
+enum { CUTS_A_CLOCK = 16 };    /* between two looks at the clock */
 
 typedef struct {
     size_t n_in, n_units;
@@ -47,36 +44,24 @@ typedef struct {
     fl_cones cones;
     const uint8_t *prefix;     /* the walk stays below these bits */
     size_t n_prefix, n_cuts;   /* n_cuts: on the path */
+    uint64_t n_steps;          /* cuts that were considered: a clock */
     uint64_t n_done;           /* cells and open prefixes found */
     const fl_cell_limits *limits;
     double stop_at;            /* seconds */
     int stopped;
     fl_exact_rows *rows;       /* null: leaves are only counted */
     fl_cell_opens *opens;
-    fl_cell_stats *stats;
+    uint64_t *n_cells;
 } exact_walk;
 
 /* Patterns ----------------------------------------------------------------------------------------- */
-
-static int prefix_bit(const exact_walk *w, size_t bit) { return w->prefix[bit / 8] >> bit % 8 & 1; }
-
-static void set_active(exact_walk *w, size_t l, size_t unit, int active)
-{
-    uint64_t *word = w->layers[l].active + unit / 64;
-    *word = (*word & ~(UINT64_C(1) << unit % 64)) | (uint64_t)active << unit % 64;
-}
 
 /* The pattern as it stands: bits that are not known yet have any value. */
 static void write_bits(const exact_walk *w, uint8_t *bits)
 {
     memset(bits, 0, w->cells->n_bytes);
-    for (size_t l = 0; l < w->cells->n_hidden; l++) {
-        const exact_layer *layer = w->cells->layers + l;
-        for (size_t j = 0; j < layer->n_units; j++) {
-            const int64_t bit = layer->bits[j];
-            if (bit != FL_NO_BIT && fl_bit(w->layers[l].active, j)) bits[bit / 8] |= (uint8_t)(1 << bit % 8);
-        }
-    }
+    for (size_t l = 0; l < w->cells->n_hidden; l++)
+        fl_add_bits(w->cells->layers[l].bits, w->cells->layers[l].n_units, w->layers[l].active, bits);
 }
 
 static int begins_with_prefix(const exact_walk *w, const uint8_t *bits)
@@ -90,19 +75,16 @@ static int begins_with_prefix(const exact_walk *w, const uint8_t *bits)
    goes on where this one stopped meets a tie is not known: then there is none. */
 static fl_status leave_open(exact_walk *w, size_t n, int tie)
 {
-    const size_t n_bytes = w->cells->n_bytes;
-    const fl_stack_mark mark = fl_stack_here(&w->cones.scratch);
-    uint8_t *bits = fl_stack_take(&w->cones.scratch, n_bytes + 1);
+    uint8_t *bits = fl_cell_opens_room(w->opens);
     if (!bits) return FL_NO_MEMORY;
     if (n > w->n_prefix) write_bits(w, bits);
     else {
         n = w->n_prefix;
         memcpy(bits, w->prefix, (n + 7) / 8);
     }
-    fl_keep_bits(bits, n, n_bytes);
-    fl_stack_back_to(&w->cones.scratch, mark);
     w->n_done++;
-    return begins_with_prefix(w, bits) ? fl_cell_opens_add(w->opens, bits, n, tie && !w->stopped) : FL_OK;
+    if (begins_with_prefix(w, bits)) fl_cell_opens_add(w->opens, n, tie && !w->stopped);
+    return FL_OK;
 }
 
 /* Whether a layer's bits are the prefix's, as far as that goes. */
@@ -113,7 +95,7 @@ static int on_prefix(const exact_walk *w, size_t l)
     for (size_t j = 0; j < layer->n_units; j++) {
         const int64_t bit = layer->bits[j];
         if (bit == FL_NO_BIT || (size_t)bit >= w->n_prefix) continue;
-        if (prefix_bit(w, (size_t)bit) != fl_bit(w->layers[l].active, j)) return 0;
+        if (fl_bit_of(w->prefix, (size_t)bit) != fl_bit(w->layers[l].active, j)) return 0;
     }
     return 1;
 }
@@ -207,7 +189,8 @@ static fl_status update_forms(exact_walk *w, size_t l)
 /* Not before there is something to show: a walk that goes on where others stopped gets somewhere. */
 static int must_stop(exact_walk *w)
 {
-    if (!w->stopped && ++w->stats->n_cuts % CUTS_A_CLOCK == 0 && w->n_done && fl_seconds_now() > w->stop_at)
+    w->stopped |= w->cones.patience.is_over;
+    if (!w->stopped && ++w->n_steps % CUTS_A_CLOCK == 0 && w->n_done && fl_seconds_now() > w->stop_at)
         w->stopped = 1;
     return w->stopped;
 }
@@ -239,7 +222,7 @@ static fl_status leaf(exact_walk *w, const fl_cone *cone)
     const fl_status status = w->rows ? add_row(w, cone) : FL_OK;
     if (status == FL_UNDECIDED) return leave_open(w, w->cells->n_neurons, 1);
     w->n_done++;
-    if (++w->stats->n_cells >= w->limits->most_cells) w->stopped = 1;
+    if (++*w->n_cells >= w->limits->most_cells) w->stopped = 1;
     return status;
 }
 
@@ -255,9 +238,8 @@ static fl_status visit_units(exact_walk *w, size_t l, const fl_cone *cone, const
         const fl_status status = fl_cone_values(&w->cones, cone, &w->layers[l].forms, *units, &form);
         if (status == FL_UNDECIDED) return leave_open(w, (size_t)layer->bits[*units], 1);
         if (status) return status;
-        w->stats->n_decisions++;
         if (form.sides == (FL_BELOW | FL_ABOVE)) break;
-        set_active(w, l, *units, form.sides == FL_ABOVE);
+        fl_set_bit(w->layers[l].active, *units, form.sides == FL_ABOVE);
         fl_stack_back_to(&w->cones.scratch, scratch);
     }
     if (!n) return on_prefix(w, l) ? visit_layers(w, l + 1, cone) : FL_OK;
@@ -265,11 +247,11 @@ static fl_status visit_units(exact_walk *w, size_t l, const fl_cone *cone, const
     const size_t bit = (size_t)layer->bits[*units];
     const fl_cone *parts[2] = {NULL, NULL};
     int wanted = FL_BELOW | FL_ABOVE;
-    if (bit < w->n_prefix) wanted = prefix_bit(w, bit) ? FL_ABOVE : FL_BELOW;
+    if (bit < w->n_prefix) wanted = fl_bit_of(w->prefix, bit) ? FL_ABOVE : FL_BELOW;
     fl_status status = FL_OK;
     if (must_stop(w)) status = leave_open(w, bit, 0);
     else {
-        status = w->n_cuts < DEEPEST ? fl_cone_cut(&w->cones, cone, &form, wanted, parts) : FL_UNDECIDED;
+        status = w->n_cuts < FL_MOST_CUTS ? fl_cone_cut(&w->cones, cone, &form, wanted, parts) : FL_UNDECIDED;
         if (status == FL_UNDECIDED) {
             parts[0] = parts[1] = NULL;
             status = leave_open(w, bit, 1);
@@ -279,7 +261,7 @@ static fl_status visit_units(exact_walk *w, size_t l, const fl_cone *cone, const
     w->n_cuts++;
     for (int above = 0; above < 2 && status == FL_OK; above++) {
         if (!parts[above]) continue;
-        set_active(w, l, *units, above);
+        fl_set_bit(w->layers[l].active, *units, above);
         status = visit_units(w, l, parts[above], units + 1, n - 1);
     }
     w->n_cuts--;
@@ -300,8 +282,7 @@ static fl_status enter(exact_walk *w, size_t l, const fl_cone *cone, uint32_t *u
     *n = 0;
     for (size_t j = 0; status == FL_OK && j < layer->n_units; j++) {
         const int folds = layer->bits[j] != FL_NO_BIT;
-        set_active(w, l, j, !folds || sides[j] == FL_ABOVE);
-        w->stats->n_decisions += (uint64_t)folds;
+        fl_set_bit(w->layers[l].active, j, !folds || sides[j] == FL_ABOVE);
         if (folds && sides[j] == (FL_BELOW | FL_ABOVE)) units[(*n)++] = (uint32_t)j;
     }
     fl_stack_back_to(&w->cones.scratch, mark);
@@ -354,10 +335,11 @@ static void *allocate(exact_walk *w)
 
 fl_status fl_exact_cells_walk(const fl_exact_cells *cells, const uint8_t *prefix, size_t n_prefix,
                               const fl_cell_limits *limits, fl_exact_rows *rows, fl_cell_opens *opens,
-                              fl_cell_stats *stats)
+                              uint64_t *n_cells)
 {
-    exact_walk w = {.cells = cells, .cones = {.d = cells->d}, .prefix = prefix, .n_prefix = n_prefix,
-                    .limits = limits, .rows = rows, .opens = opens, .stats = stats};
+    exact_walk w = {.cells = cells, .prefix = prefix, .n_prefix = n_prefix,
+                    .limits = limits, .rows = rows, .opens = opens, .n_cells = n_cells};
+    w.cones = (fl_cones){.d = cells->d, .patience = {.interrupted = limits->interrupted, .context = limits->context}};
     void *memory = allocate(&w);
     if (!memory) return FL_NO_MEMORY;
     opens->n_bytes = cells->n_bytes;
@@ -422,19 +404,13 @@ static fl_status bound_layers(fl_exact_cells *cells, size_t n_inputs, size_t wid
     return FL_OK;
 }
 
-static void *copied(void *to, const void *from, size_t n, size_t item_size)
-{
-    if (to && n) memcpy(to, from, n * item_size);
-    return to;
-}
-
 static size_t pack_layer(fl_arena *arena, exact_layer *layer, size_t n_in, size_t n_units,
                          const int64_t *weights, const int64_t *bias, const int64_t *slopes, int64_t one,
                          size_t first_bit)
 {
     int64_t *columns = fl_take(arena, n_in * n_units, sizeof(int64_t));
     int64_t *bits = fl_take(arena, n_units, sizeof(int64_t));
-    int64_t *own_bias = copied(fl_take(arena, n_units, sizeof(int64_t)), bias, n_units, sizeof(int64_t));
+    int64_t *own_bias = fl_take_copy(arena, bias, n_units, sizeof(int64_t));
     int64_t *own_slopes = fl_take(arena, n_units, sizeof(int64_t));
     if (!columns) return first_bit;
     size_t bit = first_bit;
@@ -454,10 +430,8 @@ static fl_cone pack_root(fl_arena *arena, const fl_exact_domain *domain)
     const size_t n_points = domain->n_lines + domain->n_vertices, n_words = fl_words(domain->n_facets);
     const size_t n_coordinates = n_points * (domain->d + 1);
     fl_cone root = {.n_vertices = domain->n_vertices, .n_lines = domain->n_lines, .n_words = n_words};
-    root.points = copied(fl_take(arena, n_coordinates, sizeof(int64_t)), domain->points, n_coordinates,
-                         sizeof(int64_t));
-    root.facets = copied(fl_take(arena, domain->n_vertices * n_words, sizeof(uint64_t)), domain->facets,
-                         domain->n_vertices * n_words, sizeof(uint64_t));
+    root.points = fl_take_copy(arena, domain->points, n_coordinates, sizeof(int64_t));
+    root.facets = fl_take_copy(arena, domain->facets, domain->n_vertices * n_words, sizeof(uint64_t));
     root.slots = fl_take(arena, n_words, sizeof(uint64_t));
     if (!root.points) return root;
     for (size_t i = 0; i < domain->n_facets; i++) root.slots[i / 64] |= UINT64_C(1) << i % 64;
@@ -484,10 +458,8 @@ fl_status fl_exact_cells_new(size_t n_layers, const size_t *widths, const int64_
                              l < n_hidden ? slopes[l] : NULL, l < n_hidden ? ones[l] : 1, bit);
             if (pass) cells->layers[l] = layer;
         }
-        cells->inputs = copied(fl_take(&arena, n_inputs, sizeof(int64_t)), domain->inputs, n_inputs,
-                               sizeof(int64_t));
-        cells->one = copied(fl_take(&arena, domain->d + 1, sizeof(int64_t)), domain->one, domain->d + 1,
-                            sizeof(int64_t));
+        cells->inputs = fl_take_copy(&arena, domain->inputs, n_inputs, sizeof(int64_t));
+        cells->one = fl_take_copy(&arena, domain->one, domain->d + 1, sizeof(int64_t));
         cells->root = pack_root(&arena, domain);
         cells->n_neurons = bit;
         if (pass == 0 && !(cells->memory = fl_arena_allocate(&arena))) {

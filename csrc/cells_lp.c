@@ -129,7 +129,7 @@ static int is_over(void *context)
 
 static workshop *new_workshop(fl_walk *w)
 {
-    const size_t d = w->cells->d, stride = (d + FL_CELL_LANES - 1) / FL_CELL_LANES * FL_CELL_LANES;
+    const size_t d = w->cells->d, stride = fl_padded(d);
     workshop *shop = fl_stack_take(&w->stack, sizeof *shop);
     double *scales = fl_stack_take(&w->stack, 2 * w->cuts.stride * sizeof(double));
     double *rates = fl_stack_take(&w->stack, 6 * stride * sizeof(double));

@@ -36,7 +36,7 @@ enum { MOST_FACETS = 64, LEAST_DIMENSION = 3, MOST_DIMENSION = 6 };
 
 /* What rounding puts a point between two others off by, in units of reach_k: 5 operations on what is at most
    2 reach_k, and some room. */
-#define CUT_ROUNDING (8 * (DBL_EPSILON / 2))
+#define CUT_ROUNDING (8 * FL_ROUNDOFF)
 
 /* Vertices lie where they were made, and cells have lists of them. */
 struct fl_cell {

@@ -243,9 +243,12 @@ typedef struct {
     size_t n_sides[2], n_on, n_edges;
 } crossing;
 
+/* To count the facets in common, a word. */
+enum { WORK_A_PAIR = 8 };
+
 /* Vertices span an edge where they share all but one of the facets that a vertex has at least, and no
    third vertex lies on all these. */
-static int span_edge(const fl_cone *cone, size_t least, size_t u, size_t v, const uint8_t *simple)
+static int span_edge(fl_cones *cones, const fl_cone *cone, size_t least, size_t u, size_t v, const uint8_t *simple)
 {
     const size_t n_words = cone->n_words;
     const uint64_t *a = cone->facets + u * n_words, *b = cone->facets + v * n_words;
@@ -253,6 +256,7 @@ static int span_edge(const fl_cone *cone, size_t least, size_t u, size_t v, cons
     for (size_t i = 0; i < n_words; i++) n_common += fl_popcount(a[i] & b[i]);
     if (n_common + 1 < least) return 0;
     if (simple[u] || simple[v]) return 1; /* any such facets of a simple vertex make an edge */
+    cones->patience.work += cone->n_vertices * n_words;
     for (size_t t = 0; t < cone->n_vertices; t++) {
         uint64_t lacks = 0;
         for (size_t i = 0; i < n_words; i++) lacks |= a[i] & b[i] & ~cone->facets[t * n_words + i];
@@ -261,12 +265,12 @@ static int span_edge(const fl_cone *cone, size_t least, size_t u, size_t v, cons
     return 1;
 }
 
-static int find_crossing(fl_cones *cones, const fl_cone *cone, const fl_wide *z, crossing *out)
+static fl_status find_crossing(fl_cones *cones, const fl_cone *cone, const fl_wide *z, crossing *out)
 {
     const size_t n = cone->n_vertices, least = facets_a_vertex(cones, cone);
     uint32_t *lists = fl_stack_take(&cones->scratch, 3 * n * sizeof(uint32_t));
     uint8_t *simple = fl_stack_take(&cones->scratch, n);
-    if (!lists || !simple) return 0;
+    if (!lists || !simple) return FL_NO_MEMORY;
     *out = (crossing){.sides = {lists, lists + n}, .on = lists + 2 * n};
     for (size_t i = 0; i < n; i++) {
         size_t n_facets = 0;
@@ -277,15 +281,17 @@ static int find_crossing(fl_cones *cones, const fl_cone *cone, const fl_wide *z,
         else out->sides[z[i] > 0][out->n_sides[z[i] > 0]++] = (uint32_t)i;
     }
     out->edges = fl_stack_take(&cones->scratch, 2 * out->n_sides[0] * out->n_sides[1] * sizeof(uint32_t));
-    if (!out->edges) return 0;
-    for (size_t i = 0; i < out->n_sides[0]; i++)
+    if (!out->edges) return FL_NO_MEMORY;
+    for (size_t i = 0; i < out->n_sides[0]; i++) {
         for (size_t k = 0; k < out->n_sides[1]; k++) {
             const uint32_t below = out->sides[0][i], above = out->sides[1][k];
-            if (!span_edge(cone, least, below, above, simple)) continue;
+            if (!span_edge(cones, cone, least, below, above, simple)) continue;
             out->edges[2 * out->n_edges] = below;
             out->edges[2 * out->n_edges++ + 1] = above;
         }
-    return 1;
+        if (fl_is_over(&cones->patience, out->n_sides[1] * cone->n_words * WORK_A_PAIR)) return FL_UNDECIDED;
+    }
+    return FL_OK;
 }
 
 /* The points where the form is 0 on an edge, [n_edges][d + 1]. */
@@ -339,10 +345,11 @@ static fl_status cut_edges(fl_cones *cones, const fl_cone *cone, const fl_form_v
                            const fl_cone **parts)
 {
     crossing c;
-    if (!find_crossing(cones, cone, form->values + cone->n_lines, &c)) return FL_NO_MEMORY;
+    fl_status status = find_crossing(cones, cone, form->values + cone->n_lines, &c);
+    if (status) return status;
     int64_t *points = fl_stack_take(&cones->scratch, c.n_edges * (cones->d + 1) * sizeof(int64_t));
     if (!points) return FL_NO_MEMORY;
-    const fl_status status = cross_edges(cones, cone, form, &c, points);
+    status = cross_edges(cones, cone, form, &c, points);
     if (status) return status;
     for (int above = 0; above < 2; above++)
         if (wanted & (above ? FL_ABOVE : FL_BELOW) && !(parts[above] = part_of(cones, cone, &c, above, points)))

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "foldline.h"
+#include "patience.h"
 #include "stack.h"
 
 typedef __int128 fl_wide;
@@ -32,6 +33,7 @@ typedef struct {
     size_t d;
     fl_stack path;             /* cones live here, the caller gives them back */
     fl_stack scratch;          /* used within a call */
+    fl_patience patience;      /* cells of many vertices take long to cut: FL_UNDECIDED where it is over */
 } fl_cones;
 
 /* n forms, coefficient by coefficient: form j is rows[k * n + j], k = 0..d. */

@@ -44,4 +44,10 @@ size_t fl_isa_available(const char **names, size_t most)
 #undef FL_ISA
     return n;
 }
+
+const char *fl_isa_of(const char *isa)
+{
+    const FL(fl_kernels) *kernels = FL(fl_kernels_for)(isa);
+    return kernels ? kernels->isa : NULL;
+}
 #endif

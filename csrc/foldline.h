@@ -28,6 +28,10 @@ typedef enum {
    names were written, at most `most`. */
 size_t fl_isa_available(const char **names, size_t most);
 
+/* The instruction set that the kernels for one of these names, or for NULL, say they were compiled for; NULL:
+   there are none. */
+const char *fl_isa_of(const char *isa);
+
 /* Points that go through all layers together; work split at its multiples is never done twice. */
 #define FL_BLOCK 64
 
@@ -49,6 +53,8 @@ typedef struct {
     void *offsets;          /* (n_points, n_out) reals, contiguous: b */
     void *radii;            /* (n_points,) reals: distance to the nearest fold, see fl_norm */
     fl_norm radius_norm;
+    int (*interrupted)(void *);   /* called with `context` during long work; what is not 0 ends the call, whose */
+    void *context;                /* results are then incomplete. Or NULL */
 } fl_request;
 
 #define FL_DECLARE(real, T)                                                                            \
@@ -62,6 +68,8 @@ typedef struct {
                                 fl_network##T **network);                                              \
     void fl_network_free##T(fl_network##T *network);                                                   \
     size_t fl_network_neurons##T(const fl_network##T *network);                                        \
+    /* As fl_isa_of. */                                                                                \
+    const char *fl_network_isa##T(const fl_network##T *network);                                       \
                                                                                                        \
     /* Bit-identical however the points are split into calls, and on every instruction set but the     \
        baseline, which rounds a product before it is added. */                                         \
@@ -83,12 +91,13 @@ typedef struct {
 
 FL_DECLARE(float, _f32)
 FL_DECLARE(double, _f64)
+#undef FL_DECLARE
 
 /* Lower bounds for the distances of points (n_points, n_in), rows contiguous, to the nearest fold, 0 where a point
-   is not sure to have the pattern it is given with. */
+   is not sure to have the pattern it is given with. interrupted, context: as for fl_request. */
 fl_status fl_radii_of_patterns(const fl_network_f64 *network, const double *points, const uint8_t *patterns,
-                               size_t n_points, fl_norm norm, double *radii);
-#undef FL_DECLARE
+                               size_t n_points, fl_norm norm, double *radii, int (*interrupted)(void *),
+                               void *context);
 
 /* Where segments cross the folds of a network: what to do, and where to put it. A row is a crossing; rows
    are in order of segment and t. */
@@ -205,7 +214,9 @@ typedef struct {
 } fl_cell_rows;
 
 typedef struct {
-    uint64_t n_cells, n_decisions, n_cuts;
+    uint64_t n_cells;
+    uint64_t n_decisions;        /* how often a neuron's sign was asked for on a cell, */
+    uint64_t n_decided;          /* and found: the others left the cell open, as a tie */
     double smallest_margin;      /* the nearest to zero that the extreme of a neuron on a cell came */
 } fl_cell_stats;
 
@@ -216,6 +227,7 @@ fl_status fl_cells_new(size_t n_layers, const size_t *widths, const double *cons
                        const double *const *biases, const double *const *slopes, const fl_cell_domain *domain,
                        const char *isa, fl_cells **cells);
 void fl_cells_free(fl_cells *cells);
+const char *fl_cells_isa(const fl_cells *cells);   /* as fl_isa_of */
 
 /* Walks below the first n_prefix bits of `prefix`, in the order of the patterns. engine: "sweep",
    "polygons", "vertices" or "lp". Every cell that is counted exists, and every cell below the prefix is counted or
@@ -247,7 +259,6 @@ typedef struct {
     size_t capacity, vertex_capacity, facet_capacity, member_capacity;
     uint8_t *patterns;           /* [n][n_bytes] */
     int64_t *forms;              /* [n][n_out][d + 1]: of the outputs */
-    double *volumes;             /* [n]; NaN where there are no vertices */
     size_t *vertex_ends, *facet_ends;   /* [n] */
     int64_t *vertices;           /* [n_vertices][d + 1] */
     size_t *member_ends;         /* [n_facets] */
@@ -264,11 +275,11 @@ fl_status fl_exact_cells_new(size_t n_layers, const size_t *widths, const int64_
                              const fl_exact_domain *domain, fl_exact_cells **cells);
 void fl_exact_cells_free(fl_exact_cells *cells);
 
-/* As fl_cells_walk. Below a prefix that no cell has, nothing is found. Time ends no walk that has neither a
-   cell nor an open prefix to show. */
+/* As fl_cells_walk; the cells found are added to n_cells. Below a prefix that no cell has, nothing is found.
+   Time ends no walk that has neither a cell nor an open prefix to show. */
 fl_status fl_exact_cells_walk(const fl_exact_cells *cells, const uint8_t *prefix, size_t n_prefix,
                               const fl_cell_limits *limits, fl_exact_rows *rows, fl_cell_opens *opens,
-                              fl_cell_stats *stats);
+                              uint64_t *n_cells);
 void fl_exact_rows_free(fl_exact_rows *rows);
 
 #endif

@@ -84,6 +84,7 @@ static fl_status run_blocks(const struct FL(fl_network) *network, const fl_reque
     const size_t n_bytes = (network->n_neurons + 7) / 8;
     const int want_masks = r->patterns || r->maps, track = needs_tracking(r);
     uint8_t *patterns = r->patterns ? r->patterns : w->patterns;
+    fl_patience patience = {.interrupted = r->interrupted, .context = r->context};
 
     for (size_t start = 0; start < r->n_points; start += FL_BLOCK) {
         const size_t n = r->n_points - start < FL_BLOCK ? r->n_points - start : FL_BLOCK;
@@ -107,9 +108,11 @@ static fl_status run_blocks(const struct FL(fl_network) *network, const fl_reque
                                 (char *)r->preactivations + start * network->n_neurons * sizeof(real),
                                 (ptrdiff_t)(network->n_neurons * sizeof(real)), sizeof(real), n);
         if (r->radii)
-            FL(fl_block_radii)(network, &w->tracked, r->radius_norm, &w->radius, (real *)r->radii + start, n);
+            FL(fl_block_radii)(network, &w->tracked, r->radius_norm, &w->radius, (real *)r->radii + start, n,
+                               &patience);
+        if (patience.is_over) return FL_OK;
     }
-    return r->maps ? FL(fl_local_maps)(network, patterns, r->n_points, r->maps, r->offsets) : FL_OK;
+    return r->maps ? FL(fl_patient_maps)(network, patterns, r->n_points, r->maps, r->offsets, &patience) : FL_OK;
 }
 
 fl_status FL(fl_evaluate)(const struct FL(fl_network) *network, const fl_request *request)

@@ -51,6 +51,11 @@ static inline fl_key fl_key_of(const uint8_t *row, size_t n_bytes)
     return (fl_key){fl_mix(a, 0x452821e638d01377), fl_mix(b, 0xbe5466cf34e90c6d)};
 }
 
+static inline size_t fl_hash_pattern(const uint8_t *row, size_t n_bytes)
+{
+    return (size_t)fl_hash_of(fl_key_of(row, n_bytes));
+}
+
 /* Adding to a set in two steps, at most so many rows at a time: the rows whose keys the set saw again lately are
    counted, and the keys of the others listed; these, or some of them, are added. */
 enum { FL_KEYS_AT_ONCE = 128 };

@@ -12,20 +12,16 @@ enum {
     PIVOTS_A_LOOK = 16         /* and is asked so often */
 };
 
-#define ROUNDOFF (DBL_EPSILON / 2)
-
-static size_t padded(size_t n) { return (n + FL_CELL_LANES - 1) / FL_CELL_LANES * FL_CELL_LANES; }
-
 size_t fl_lp_corner_size(size_t d)
 {
-    return (padded(d + 1) + (d + 1) * padded(d)) * sizeof(double) + padded(d) * sizeof(uint32_t);
+    return (fl_padded(d + 1) + (d + 1) * fl_padded(d)) * sizeof(double) + fl_padded(d) * sizeof(uint32_t);
 }
 
 fl_lp_corner fl_lp_corner_in(void *memory, size_t d)
 {
     fl_lp_corner corner = {.point = memory};
-    corner.edges = corner.point + padded(d + 1);
-    corner.tight = (uint32_t *)(corner.edges + (d + 1) * padded(d));
+    corner.edges = corner.point + fl_padded(d + 1);
+    corner.tight = (uint32_t *)(corner.edges + (d + 1) * fl_padded(d));
     return corner;
 }
 
@@ -86,7 +82,7 @@ static double proved_bound(const fl_lp *lp, const fl_lp_form *form, const fl_lp_
         box += fmax(-lp->low[k], lp->high[k]);
     }
     /* A product that underflows is off by far less than DBL_MIN, here or times a coordinate. */
-    const double rounding = (double)(8 * d + 32) * ROUNDOFF * (size + terms) + DBL_MIN * box;
+    const double rounding = (double)(8 * d + 32) * FL_ROUNDOFF * (size + terms) + DBL_MIN * box;
     return bound + (slack + rounding) * (1 + (double)(d + 8) * DBL_EPSILON);
 }
 

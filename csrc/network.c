@@ -4,8 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-static size_t round_up(size_t n, size_t step) { return (n + step - 1) / step * step; }
-
 /* gamma_n = n u / (1 - n u), the relative error of n roundings, rounded up; infinite where the theory
    ends. Higham, Accuracy and Stability of Numerical Algorithms, 2nd edition, lemma 3.1. */
 static real gamma_up(size_t n)
@@ -39,8 +37,8 @@ static void build_layer(FL(fl_layer) *layer, fl_arena *arena, const FL(fl_kernel
                         size_t n_in, size_t n_out, const real *weights, const real *bias, const real *slopes,
                         uint32_t *next_row, uint32_t spare_row)
 {
-    const size_t n_weights = n_in * n_out, row_stride = round_up(n_in + 1, kernels->lanes);
-    const size_t n_padded = is_first ? round_up(n_in + 1, kernels->map_columns) : row_stride;
+    const size_t n_weights = n_in * n_out, row_stride = fl_round_up(n_in + 1, kernels->lanes);
+    const size_t n_padded = is_first ? fl_round_up(n_in + 1, kernels->map_columns) : row_stride;
     real *packed = fl_take(arena, n_weights, sizeof(real));
     real *magnitudes = fl_take(arena, n_weights, sizeof(real));
     /* the last row's window may begin at its bias */
@@ -107,7 +105,7 @@ fl_status FL(fl_network_new)(size_t n_layers, const size_t *widths, const real *
         if (widths[i] > network->widest) network->widest = widths[i];
     for (size_t i = 0; i + 1 < n_layers; i++)
         for (size_t j = 0; j < widths[i + 1]; j++) network->n_neurons += slopes[i][j] != 1;
-    network->n_mask_rows = round_up(network->n_neurons, 64) + 1;
+    network->n_mask_rows = fl_round_up(network->n_neurons, 64) + 1;
 
     fl_arena arena = {NULL, 0};
     build(network, &arena, widths, weights, biases, slopes);
@@ -129,6 +127,8 @@ void FL(fl_network_free)(struct FL(fl_network) *network)
 }
 
 size_t FL(fl_network_neurons)(const struct FL(fl_network) *network) { return network->n_neurons; }
+
+const char *FL(fl_network_isa)(const struct FL(fl_network) *network) { return network->kernels->isa; }
 
 double FL(fl_multiply_add)(const struct FL(fl_network) *network, size_t n_steps)
 {

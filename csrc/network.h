@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "kernels.h"
+#include "keys.h"
 #include "memory.h"
+#include "patience.h"
 
 typedef struct {
     FL(fl_affine) affine;      /* z = W a + b, and the slopes: 1 throughout on the last layer */
@@ -26,18 +28,6 @@ struct FL(fl_network) {
     FL(fl_layer) *layers;
     void *memory;
 };
-
-static inline size_t fl_hash_pattern(const uint8_t *pattern, size_t n_bytes)
-{
-    uint64_t hash = 0;
-    for (size_t i = 0; i < n_bytes; i += 8) {
-        uint64_t word = 0;
-        memcpy(&word, pattern + i, n_bytes - i < 8 ? n_bytes - i : 8);
-        hash = (hash ^ word) * 0x9e3779b97f4a7c15;
-        hash ^= hash >> 32;
-    }
-    return (size_t)hash;
-}
 
 /* Mask rows to packed patterns. */
 void FL(fl_write_patterns)(const struct FL(fl_network) *network, const fl_mask_row *masks, uint8_t *patterns,
@@ -65,6 +55,11 @@ typedef struct {
 
 /* Lower bounds for the distances of a block's points to the nearest fold: affine.c. */
 void FL(fl_block_radii)(const struct FL(fl_network) *network, const FL(fl_tracked_block) *block, fl_norm norm,
-                        const FL(fl_radius_scratch) *scratch, real *radii, size_t n_points);
+                        const FL(fl_radius_scratch) *scratch, real *radii, size_t n_points,
+                        fl_patience *patience);
+
+/* fl_local_maps, for a caller who may not wait for the end. */
+fl_status FL(fl_patient_maps)(const struct FL(fl_network) *network, const uint8_t *patterns, size_t n_patterns,
+                              real *maps, real *offsets, fl_patience *patience);
 
 #endif

@@ -40,7 +40,7 @@ static fl_status scratch_new(const fl_network_f64 *network, size_t n_points, scr
 {
     fl_arena arena = {NULL, 0};
     const size_t n_neurons = network->n_neurons, n_columns = network->n_in + 1, panel = network->kernels->panel;
-    s->stride = (n_neurons + STRIDE - 1) / STRIDE * STRIDE;
+    s->stride = fl_round_up(n_neurons, STRIDE);
     s->most = FORM_REALS / (n_neurons * n_columns) + 1;
     if (s->most > FL_BLOCK) s->most = FL_BLOCK;
     if (s->most > n_points) s->most = n_points;
@@ -138,7 +138,7 @@ static size_t push(const fl_network_f64 *network, const fl_layer_f64 *layer, fl_
     return bit - first_bit;
 }
 
-static void make_forms(const fl_network_f64 *network, fl_norm norm, const scratch *s, size_t n)
+static void make_forms(const fl_network_f64 *network, fl_norm norm, const scratch *s, size_t n, fl_patience *patience)
 {
     const size_t panel = network->kernels->panel, n_in = network->n_in;
     const size_t n_panels = (n + panel - 1) / panel, size = n_in * n_panels * panel * sizeof(double);
@@ -151,8 +151,11 @@ static void make_forms(const fl_network_f64 *network, fl_norm norm, const scratc
         memset(s->errors[0], 0, size);
         for (size_t q = 0; q < n_panels && column < n_in; q++)
             for (size_t p = 0; p < panel; p++) s->values[0][(q * n_in + column) * panel + p] = 1;
-        for (size_t l = 0; l + 1 < network->n_layers; l++, turn = !turn)
+        for (size_t l = 0; l + 1 < network->n_layers; l++, turn = !turn) {
+            const fl_affine_f64 *affine = &network->layers[l].affine;
             bit += push(network, network->layers + l, norm, s, turn, bit, column, n);
+            if (fl_is_over(patience, 2 * affine->n_out * affine->n_in * n_panels * panel)) return;
+        }
     }
 }
 
@@ -180,7 +183,7 @@ static void make_tables(const fl_network_f64 *network, fl_norm norm, const scrat
 
 /* The points of one group. */
 static void measure(const fl_network_f64 *network, const double *points, const scratch *s, const double *table,
-                    size_t group, double *radii)
+                    size_t group, double *radii, fl_patience *patience)
 {
     const size_t n_in = network->n_in, lanes = network->kernels->lanes;
     for (size_t start = group ? s->ends[group - 1] : 0; start < s->ends[group]; start += lanes) {
@@ -197,6 +200,7 @@ static void measure(const fl_network_f64 *network, const double *points, const s
             x[n_in] = size + doubt;
         }
         network->kernels->forms->least(n_in, s->stride, table, n, s->x, found);
+        if (fl_is_over(patience, n * n_in * s->stride)) return;
         for (size_t i = 0; i < n; i++) {
             const double size = s->x[i * (n_in + 1) + n_in];
             radii[s->order[start + i]] = size - size == 0 ? found[i] : 0;
@@ -205,7 +209,7 @@ static void measure(const fl_network_f64 *network, const double *points, const s
 }
 
 static void measure_groups(const fl_network_f64 *network, const double *points, const uint8_t *patterns, fl_norm norm,
-                           const scratch *s, size_t n_groups, double *radii)
+                           const scratch *s, size_t n_groups, double *radii, fl_patience *patience)
 {
     const size_t n_neurons = network->n_neurons, n_bytes = (n_neurons + 7) / 8;
     for (size_t start = 0; start < n_groups; start += s->most) {
@@ -214,17 +218,20 @@ static void measure_groups(const fl_network_f64 *network, const double *points, 
             const uint8_t *pattern = patterns + s->first[start + i] * n_bytes;
             for (size_t j = 0; j < n_neurons; j++) s->active[j * s->lanes + i] = pattern[j / 8] >> j % 8 & 1;
         }
-        make_forms(network, norm, s, n);
+        make_forms(network, norm, s, n, patience);
+        if (patience->is_over) return;
         make_tables(network, norm, s, n);
         for (size_t i = 0; i < n; i++)
-            measure(network, points, s, s->tables + i * s->table_size, start + i, radii);
+            measure(network, points, s, s->tables + i * s->table_size, start + i, radii, patience);
     }
 }
 
 fl_status fl_radii_of_patterns(const fl_network_f64 *network, const double *points, const uint8_t *patterns,
-                               size_t n_points, fl_norm norm, double *radii)
+                               size_t n_points, fl_norm norm, double *radii, int (*interrupted)(void *),
+                               void *context)
 {
     const size_t n_neurons = network->n_neurons;
+    fl_patience patience = {.interrupted = interrupted, .context = context};
     if (!n_neurons)
         for (size_t p = 0; p < n_points; p++) radii[p] = HUGE_VAL;
     if (!n_neurons || !n_points) return FL_OK;
@@ -235,7 +242,8 @@ fl_status fl_radii_of_patterns(const fl_network_f64 *network, const double *poin
     fenv_t callers;
     fegetenv(&callers);
     fesetenv(FE_DFL_ENV);
-    measure_groups(network, points, patterns, norm, &s, group_points(&s, patterns, (n_neurons + 7) / 8, n_points), radii);
+    const size_t n_groups = group_points(&s, patterns, (n_neurons + 7) / 8, n_points);
+    measure_groups(network, points, patterns, norm, &s, n_groups, radii, &patience);
     fesetenv(&callers);
     free(s.memory);
     return FL_OK;

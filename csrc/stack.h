@@ -22,7 +22,7 @@ void fl_stack_free(fl_stack *stack);
 /* Aligned to a cache line; NULL: out of memory. */
 static inline void *fl_stack_take(fl_stack *stack, size_t size)
 {
-    size = (size + FL_LINE - 1) / FL_LINE * FL_LINE;
+    size = fl_round_up(size, FL_LINE);
     if (stack->block == stack->n_blocks || stack->sizes[stack->block] - stack->used < size)
         return fl_stack_take_more(stack, size);
     void *item = stack->blocks[stack->block] + stack->used;

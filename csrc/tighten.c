@@ -5,7 +5,8 @@
 
        |f - F| <= |W| (s error_below) + gamma_n (|W| (s size_below) + |b|)   over the units in force,
 
-   and at a single point, with values in the place of forms, the same bound is that of certain.c. */
+   and at a single point, with values in the place of forms, the same bound is that of certain.c. Terms that are
+   not 0 add to the sizes what they do in cells.c. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -19,32 +20,33 @@ static void next_layer(const fl_walk *w, size_t l, const fl_forms *above_forms, 
     const fl_cells *cells = w->cells;
     const fl_cell_layer *above = cells->layers + l - 1, *layer = cells->layers + l;
     const size_t d = cells->d, stride = layer->stride;
+    const double least = fl_least_size(cells->reach, d);
     double *sums = forms->size;   /* of magnitudes, first */
     size_t n = 0;
     memcpy(forms->rows, layer->start, (d + 1) * stride * sizeof(double));
     for (size_t j = 0; j < stride; j++) {
-        sums[j] = fl_form_size(forms, j, cells->reach, d);
+        sums[j] = fl_form_size(forms->rows + j, stride, cells->reach, d);
         error[j] = 0;
     }
     for (size_t i = 0; i < above->n_units; i++) {
         const double slope = fl_bit(w->layers[l - 1].active, i) ? 1 : above->slopes[i];
-        if (slope == 0) continue;
+        if (slope == 0 || above_forms->size[i] == 0) continue;
         const double *column = layer->columns + i * stride;
-        const double size = fabs(slope) * above_forms->size[i], off = fabs(slope) * above_error[i];
+        const double size = fabs(slope) * above_forms->size[i] + least, off = fabs(slope) * above_error[i];
         for (size_t k = 0; k <= d; k++) {
             const double factor = slope * above_forms->rows[k * above_forms->stride + i];
             for (size_t j = 0; j < stride; j++) forms->rows[k * stride + j] += factor * column[j];
         }
         for (size_t j = 0; j < stride; j++) {
-            sums[j] += fabs(column[j]) * size;
+            sums[j] += fabs(column[j]) * size + (column[j] == 0 ? 0 : least);
             error[j] += fabs(column[j]) * off;
         }
         n++;
     }
     for (size_t j = 0; j < layer->n_units; j++) {
-        if (sums[j] > 0) error[j] += (double)(2 * n + 8) * (FL_ROUNDOFF * sums[j] + DBL_TRUE_MIN);
+        error[j] += (double)(2 * n + 8) * FL_ROUNDOFF * sums[j];
         error[j] *= FL_FOR_ROUNDED_BOUNDS;
-        forms->size[j] = (fl_form_size(forms, j, cells->reach, d) + error[j]) * FL_FOR_ROUNDED_BOUNDS;
+        forms->size[j] = (fl_form_size(forms->rows + j, stride, cells->reach, d) + error[j]) * FL_FOR_ROUNDED_BOUNDS;
         forms->slack[j] = (error[j] + fl_evaluation_error(forms->size[j], d)) * FL_FOR_ROUNDED_BOUNDS;
     }
     for (size_t j = layer->n_units; j < stride; j++) forms->size[j] = forms->slack[j] = 0;
@@ -78,23 +80,26 @@ static int pass_layer(const fl_walk *w, size_t l, const double *point, const dou
     for (size_t j = 0; j < layer->n_units; j++) {
         double z = layer->start[d * layer->stride + j], size = fabs(z), off = 0;
         for (size_t k = 0; k < d; k++) {
-            const double term = layer->start[k * layer->stride + j] * point[k];
-            z += term;
-            size += fabs(term);
+            const double start = layer->start[k * layer->stride + j];
+            if (start == 0) continue;
+            z += start * point[k];
+            size += fabs(start * point[k]) + FL_LEAST_SIZE;
         }
         for (size_t i = 0; i < layer->n_in; i++) {
             const double weight = layer->columns[i * layer->stride + j];
+            if (weight == 0 || (value[i] == 0 && error[i] == 0)) continue;
             z += weight * value[i];
-            size += fabs(weight * value[i]);
+            size += fabs(weight * value[i]) + FL_LEAST_SIZE;
             off += fabs(weight) * error[i];
         }
-        if (size > 0) off += n_operations * (FL_ROUNDOFF * size + DBL_TRUE_MIN);
+        off += n_operations * FL_ROUNDOFF * size;
         off *= FL_FOR_ROUNDED_BOUNDS;
         const int active = fl_bit(w->layers[l].active, j);
         if (layer->bits[j] != FL_NO_BIT && !(active ? z > off : z < -off)) return 0;
         const double slope = active ? 1 : layer->slopes[j];
         next_value[j] = slope * z;
-        next_error[j] = fabs(slope) * off + (slope == 1 || slope == 0 ? 0 : FL_ROUNDOFF * fabs(slope * z) + DBL_TRUE_MIN);
+        next_error[j] = fabs(slope) * off;
+        if (slope != 1 && slope != 0) next_error[j] += FL_ROUNDOFF * (fabs(slope * z) + FL_LEAST_SIZE);
     }
     return 1;
 }
@@ -116,7 +121,7 @@ static fl_status prove_at(fl_walk *w, const double *point, int *is_proved)
             value[i] += form[k] * point[k];
             size += fabs(form[k] * point[k]);
         }
-        error[i] = cells->input_errors[i] + (double)(2 * d + 2) * (FL_ROUNDOFF * size + DBL_TRUE_MIN);
+        error[i] = cells->input_errors[i] + (double)(2 * d + 2) * FL_ROUNDOFF * (size + FL_LEAST_SIZE);
     }
     *is_proved = cells->kernels->all_positive(d, &cells->half_spaces, point);
     for (size_t l = 0; l < cells->n_hidden && *is_proved; l++) {
@@ -158,6 +163,7 @@ fl_status fl_leaf_again(fl_walk *w, double *point, int *exists)
 {
     const fl_cells *cells = w->cells;
     const size_t n_cuts = w->cuts.n;
+    if (cells->n_hidden == 0) return FL_UNDECIDED;
     fl_forms *forms = fl_stack_take(&w->stack, cells->n_hidden * sizeof *forms);
     if (!forms) return FL_NO_MEMORY;
     const fl_cell *cell;

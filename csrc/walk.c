@@ -9,7 +9,6 @@
 #include "memory.h"
 
 enum {
-    DEEPEST = 4096,            /* cuts on a path: the recursion fits any thread's stack */
     NODES_A_CLOCK = 64,        /* between two looks at the clock, */
     SLOW_DIMENSIONS = 16       /* but from there on one node may take longer */
 };
@@ -21,36 +20,26 @@ typedef struct {
     int is_tight;              /* the forms have the bounds of tighten.c */
 } crossing_list;
 
-static int prefix_bit(const fl_walk *w, size_t bit) { return w->prefix[bit / 8] >> bit % 8 & 1; }
-
 /* The pattern as it stands: bits that are not known yet have any value. */
 static void write_bits(const fl_walk *w, uint8_t *bits)
 {
     memset(bits, 0, w->cells->n_bytes);
-    for (size_t l = 0; l < w->cells->n_hidden; l++) {
-        const fl_cell_layer *layer = w->cells->layers + l;
-        for (size_t j = 0; j < layer->n_units; j++) {
-            const int64_t bit = layer->bits[j];
-            if (bit != FL_NO_BIT && fl_bit(w->layers[l].active, j)) bits[bit / 8] |= (uint8_t)(1 << bit % 8);
-        }
-    }
+    for (size_t l = 0; l < w->cells->n_hidden; l++)
+        fl_add_bits(w->cells->layers[l].bits, w->cells->layers[l].n_units, w->layers[l].active, bits);
 }
 
 /* Leaves the cells below the first n bits to somebody else. */
 static fl_status leave_open(fl_walk *w, size_t n, int tie)
 {
-    const size_t n_bytes = w->cells->n_bytes;
-    const fl_stack_mark mark = fl_stack_here(&w->stack);
-    uint8_t *bits = fl_stack_take(&w->stack, n_bytes + 1);
+    uint8_t *bits = fl_cell_opens_room(w->opens);
     if (!bits) return FL_NO_MEMORY;
     if (n > w->n_prefix) write_bits(w, bits);
     else {
         n = w->n_prefix;
-        memcpy(bits, w->prefix, n_bytes);
+        memcpy(bits, w->prefix, (n + 7) / 8);
     }
-    fl_keep_bits(bits, n, n_bytes);
-    fl_stack_back_to(&w->stack, mark);
-    return fl_cell_opens_add(w->opens, bits, n, tie && !w->is_over);
+    fl_cell_opens_add(w->opens, n, tie && !w->is_over);
+    return FL_OK;
 }
 
 static fl_status add_row(fl_walk *w, const fl_cell *cell, const double *point)
@@ -159,15 +148,28 @@ static int take_masks(fl_walk *w, size_t n_words, fl_sides *sides)
 
 /* FL_UNDECIDED where one of the forms in `todo` is. */
 static inline fl_status find_sides(fl_walk *w, const fl_cell *cell, const fl_forms *forms, const uint64_t *todo,
-                            fl_sides *sides)
+                                   fl_sides *sides)
 {
     const fl_status status = w->geometry->sides(w, cell, forms, todo, sides);
     if (status) return status;
+    size_t n = 0;
     for (size_t i = 0; i < fl_words(forms->n); i++) {
-        w->stats->n_decisions += fl_popcount(todo[i]);
         if (todo[i] & ~(sides->inactive[i] | sides->active[i] | sides->crossing[i])) return FL_UNDECIDED;
+        n += fl_popcount(todo[i]);
     }
+    w->stats->n_decisions += n;
+    w->stats->n_decided += n;
     return FL_OK;
+}
+
+/* Leaves the cells below the first n bits to somebody else, since of the n_forms in `todo` some are undecided. */
+static fl_status leave_undecided(fl_walk *w, size_t n, size_t n_forms, const uint64_t *todo, const fl_sides *sides)
+{
+    for (size_t i = 0; i < fl_words(n_forms) && !w->is_over; i++) {
+        w->stats->n_decisions += fl_popcount(todo[i]);
+        w->stats->n_decided += fl_popcount(sides->inactive[i] | sides->active[i] | sides->crossing[i]);
+    }
+    return leave_open(w, n, 1);
 }
 
 static void fill_list(const fl_walk *w, const fl_forms *forms, crossing_list *list)
@@ -187,7 +189,7 @@ static int list_crossing(fl_walk *w, const fl_forms *forms, const uint64_t *cros
     const size_t d = w->cells->d;
     size_t n = 0, at = 0;
     for (size_t i = 0; i < fl_words(forms->n); i++) n += fl_popcount(crossing[i]);
-    const size_t stride = (n + FL_CELL_LANES - 1) / FL_CELL_LANES * FL_CELL_LANES;
+    const size_t stride = fl_padded(n);
     list->units = fl_stack_take(&w->stack, n * sizeof(uint32_t));
     double *rows = fl_stack_take(&w->stack, (d + 3) * stride * sizeof(double));
     if (!list->units || !rows) return 0;
@@ -238,11 +240,6 @@ static int both_parts_exist(fl_walk *w, const fl_cell *cell, const fl_forms *for
     return sure;
 }
 
-static void set_active(uint64_t *active, size_t unit, uint64_t is_active)
-{
-    active[unit / 64] = (active[unit / 64] & ~(UINT64_C(1) << unit % 64)) | is_active << unit % 64;
-}
-
 /* The parts of a cell by form `at`, of a unit of the last layer, where nobody asks for more than patterns. */
 static fl_status find_two_leaves(fl_walk *w, const fl_cell *cell, const fl_forms *forms, size_t at, size_t unit,
                                  int *exist)
@@ -254,9 +251,8 @@ static fl_status find_two_leaves(fl_walk *w, const fl_cell *cell, const fl_forms
     *exist = !w->cells->certify || both_parts_exist(w, cell, forms, at, points);
     fl_status status = FL_OK;
     if (*exist) {
-        w->stats->n_cuts++;
         for (int side = 0; side < 2 && status == FL_OK; side++) {
-            set_active(w->layers[w->cells->n_hidden - 1].active, unit, (uint64_t)side);
+            fl_set_bit(w->layers[w->cells->n_hidden - 1].active, unit, side);
             status = found(w, NULL, points + (size_t)side * d);
         }
     }
@@ -273,29 +269,72 @@ static int must_stop(fl_walk *w)
     return w->stopped = fl_seconds_now() > w->stop_at;
 }
 
-static fl_status visit_layer(fl_walk *w, size_t l, const fl_cell *cell);
+/* Splits a cell by form `at`, with tight forms where others do not suffice. Of a part that the prefix does not
+   have nothing is made: its address is null. */
+static fl_status split(fl_walk *w, size_t l, crossing_list *list, size_t at, size_t bit, const fl_cell *cell,
+                       const fl_cell **parts)
+{
+    const int given = bit < w->n_prefix ? fl_bit_of(w->prefix, bit) : -1;
+    const fl_cell **below = given == 1 ? NULL : parts, **above = given == 0 ? NULL : parts + 1;
+    fl_status status = w->geometry->split(w, cell, &list->forms, at, below, above);
+    if (status != FL_UNDECIDED) return status;
+    status = tighten_list(w, l, list);
+    return status ? status : w->geometry->split(w, cell, &list->forms, at, below, above);
+}
 
+static fl_status find_sides_of_list(fl_walk *w, size_t l, crossing_list *list, const fl_cell *cell,
+                                    const uint64_t *todo, fl_sides *sides)
+{
+    fl_status status = find_sides(w, cell, &list->forms, todo, sides);
+    if (status != FL_UNDECIDED) return status;
+    status = tighten_list(w, l, list);
+    return status ? status : find_sides(w, cell, &list->forms, todo, sides);
+}
+
+static fl_status visit_layer(fl_walk *w, size_t l, const fl_cell *cell);
+static fl_status visit_list(fl_walk *w, size_t l, crossing_list *list, const fl_cell *cell, const uint64_t *todo);
+
+/* The cells of a part that was just cut from one, where form `at` now has a side and those in `todo` may have. */
+static fl_status visit_part(fl_walk *w, size_t l, crossing_list *list, size_t at, const fl_cell *part,
+                            const uint64_t *todo, fl_sides *sides)
+{
+    uint64_t *active = w->layers[l].active;
+    const fl_status status = find_sides_of_list(w, l, list, part, todo, sides);
+    if (status == FL_UNDECIDED)
+        return leave_undecided(w, (size_t)w->cells->layers[l].bits[list->units[at]] + 1, list->forms.n, todo, sides);
+    if (status) return status;
+    for (size_t i = 0; i < fl_words(list->forms.n); i++)
+        for (uint64_t known = sides->inactive[i] | sides->active[i]; known; known &= known - 1) {
+            const int bit_at = __builtin_ctzll(known);
+            fl_set_bit(active, list->units[i * 64 + (size_t)bit_at], sides->active[i] >> bit_at & 1);
+        }
+    return visit_list(w, l, list, part, sides->crossing);
+}
+
+/* Whether what is below a layer are leaves of which nobody wants more than the patterns. */
+static int are_brief_leaves(const fl_walk *w, size_t l)
+{
+    return l + 1 == w->cells->n_hidden && (!w->rows || w->rows->only_patterns) && w->geometry->points_of_parts;
+}
+
+/* The cells of one at whose forms in `todo` nobody looked yet: the first of them splits it. */
 static fl_status visit_list(fl_walk *w, size_t l, crossing_list *list, const fl_cell *cell, const uint64_t *todo)
 {
-    const fl_cell_layer *layer = w->cells->layers + l;
-    uint64_t *active = w->layers[l].active;
     const size_t n_words = fl_words(list->forms.n);
     size_t word = 0;
     while (word < n_words && !todo[word]) word++;
     if (word == n_words) return visit_layer(w, l + 1, cell);
     const size_t at = word * 64 + (size_t)__builtin_ctzll(todo[word]);
     const uint32_t unit = list->units[at];
-    const size_t bit = (size_t)layer->bits[unit];
+    const size_t bit = (size_t)w->cells->layers[l].bits[unit];
     if (must_stop(w)) return leave_open(w, bit, 0);
-    if (w->cuts.n - w->cells->half_spaces.n == DEEPEST) return leave_open(w, bit, 1);
+    if (w->cuts.n - w->cells->half_spaces.n == FL_MOST_CUTS) return leave_open(w, bit, 1);
 
     const fl_stack_mark mark = fl_stack_here(&w->stack);
     uint64_t *rest = fl_stack_take(&w->stack, n_words * sizeof(uint64_t)), any_left = 0;
     if (!rest) return FL_NO_MEMORY;
     for (size_t i = 0; i < n_words; i++) any_left |= rest[i] = i == word ? todo[i] & (todo[i] - 1) : todo[i];
-    const int given = bit < w->n_prefix ? prefix_bit(w, bit) : -1;
-    const int is_brief = !w->rows || w->rows->only_patterns;
-    if (!any_left && given < 0 && l + 1 == w->cells->n_hidden && is_brief && w->geometry->points_of_parts) {
+    if (!any_left && bit >= w->n_prefix && are_brief_leaves(w, l)) {
         int exist;
         const fl_status status = find_two_leaves(w, cell, &list->forms, at, unit, &exist);
         if (status || exist) {
@@ -305,81 +344,76 @@ static fl_status visit_list(fl_walk *w, size_t l, crossing_list *list, const fl_
     }
 
     const fl_cell *parts[2] = {NULL, NULL};
-    fl_status status;
-    do status = w->geometry->split(w, cell, &list->forms, at, given == 1 ? NULL : parts, given == 0 ? NULL : parts + 1);
-    while (status == FL_UNDECIDED && (status = tighten_list(w, l, list)) == FL_OK);
+    fl_status status = split(w, l, list, at, bit, cell, parts);
     if (status == FL_UNDECIDED) status = leave_open(w, bit, 1);
     fl_sides sides;
     if (!take_masks(w, n_words, &sides)) return FL_NO_MEMORY;
-    w->stats->n_cuts++;
     for (int side = 0; side < 2 && status == FL_OK; side++) {
         if (!parts[side]) continue;
-        set_active(active, unit, (uint64_t)side);
+        fl_set_bit(w->layers[l].active, unit, side);
         fl_push_cut(w, &list->forms, at, side ? 1 : -1, (int64_t)bit);
-        if (any_left)
-            do status = find_sides(w, parts[side], &list->forms, rest, &sides);
-            while (status == FL_UNDECIDED && (status = tighten_list(w, l, list)) == FL_OK);
-        if (status == FL_UNDECIDED) {
-            w->cuts.n--;
-            status = leave_open(w, bit + 1, 1);
-            continue;
-        }
-        if (status) break;
-        for (size_t i = 0; i < n_words && any_left; i++)
-            for (uint64_t known = sides.inactive[i] | sides.active[i]; known; known &= known - 1) {
-                const int bit_at = __builtin_ctzll(known);
-                set_active(active, list->units[i * 64 + (size_t)bit_at], sides.active[i] >> bit_at & 1);
-            }
-        status = any_left ? visit_list(w, l, list, parts[side], sides.crossing) : visit_layer(w, l + 1, parts[side]);
+        status = any_left ? visit_part(w, l, list, at, parts[side], rest, &sides) : visit_layer(w, l + 1, parts[side]);
         w->cuts.n--;
     }
     fl_stack_back_to(&w->stack, mark);
     return status;
 }
 
+/* Where a cell that enters a layer lies. The layer's forms, tight where others do not suffice, are `forms`. */
+static fl_status find_sides_of_layer(fl_walk *w, size_t l, const fl_cell *cell, fl_forms *forms, int *is_tight,
+                                     fl_sides *sides)
+{
+    const uint64_t *folding = w->cells->layers[l].folding;
+    *forms = w->layers[l].forms;
+    *is_tight = 0;
+    fl_status status = find_sides(w, cell, forms, folding, sides);
+    if (status != FL_UNDECIDED || l == 0 || !w->cells->certify) return status;
+    fl_forms *tight = fl_stack_take(&w->stack, (l + 1) * sizeof *tight);
+    if (!tight) return FL_NO_MEMORY;
+    if ((status = fl_tight_forms(w, l, tight))) return status;
+    *forms = tight[l];
+    *is_tight = 1;
+    return find_sides(w, cell, forms, folding, sides);
+}
+
+/* Sets the layer's bits that a cell decides, and looks at the forms that cross it. */
+static fl_status visit_crossing(fl_walk *w, size_t l, const fl_cell *cell, const fl_forms *forms, int is_tight,
+                                const fl_sides *sides)
+{
+    const fl_cell_layer *layer = w->cells->layers + l;
+    uint64_t *active = w->layers[l].active, crossing = 0;
+    const size_t n_words = fl_words(layer->n_units);
+    for (size_t i = 0; i < n_words; i++) {
+        active[i] = sides->active[i] | ~layer->folding[i];
+        crossing |= sides->crossing[i];
+    }
+    if (layer->n_units % 64) active[n_words - 1] &= (UINT64_C(1) << layer->n_units % 64) - 1;
+    if (!crossing) return visit_layer(w, l + 1, cell);
+    crossing_list list = {.is_tight = is_tight};
+    if (!list_crossing(w, forms, sides->crossing, &list)) return FL_NO_MEMORY;
+    uint64_t *todo = fl_stack_take(&w->stack, fl_words(list.forms.n) * sizeof(uint64_t));
+    if (!todo) return FL_NO_MEMORY;
+    for (size_t i = 0; i < list.forms.n; i += 64)
+        todo[i / 64] = list.forms.n - i >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << (list.forms.n - i)) - 1;
+    return visit_list(w, l, &list, cell, todo);
+}
+
 static fl_status visit_layer(fl_walk *w, size_t l, const fl_cell *cell)
 {
     const int is_leaf = l == w->cells->n_hidden;
     const fl_cell_layer *layer = w->cells->layers + l;
-    fl_walk_layer *state = w->layers + l;
     if (must_stop(w)) return leave_open(w, is_leaf ? w->cells->n_neurons : layer->first_bit, 0);
     if (is_leaf) return leaf(w, cell);
     fl_status status = l ? update_forms(w, l) : FL_OK;
     if (status) return status;
     const fl_stack_mark mark = fl_stack_here(&w->stack);
-    const size_t n_words = fl_words(layer->n_units);
     fl_sides sides;
-    if (!take_masks(w, n_words, &sides)) return FL_NO_MEMORY;
-    fl_forms forms = state->forms;
-    crossing_list list = {.is_tight = 0};
-    status = find_sides(w, cell, &forms, layer->folding, &sides);
-    if (status == FL_UNDECIDED && l && w->cells->certify) {
-        fl_forms *tight = fl_stack_take(&w->stack, (l + 1) * sizeof *tight);
-        if (!tight) return FL_NO_MEMORY;
-        status = fl_tight_forms(w, l, tight);
-        if (status) return status;
-        forms = tight[l];
-        list.is_tight = 1;
-        status = find_sides(w, cell, &forms, layer->folding, &sides);
-    }
-    if (status == FL_UNDECIDED) status = leave_open(w, layer->first_bit, 1);
-    else if (status == FL_OK) {
-        uint64_t crossing = 0;
-        for (size_t i = 0; i < n_words; i++) {
-            state->active[i] = sides.active[i] | ~layer->folding[i];
-            crossing |= sides.crossing[i];
-        }
-        if (layer->n_units % 64) state->active[n_words - 1] &= (UINT64_C(1) << layer->n_units % 64) - 1;
-        if (!crossing) status = visit_layer(w, l + 1, cell);
-        else if (!list_crossing(w, &forms, sides.crossing, &list)) status = FL_NO_MEMORY;
-        else {
-            uint64_t *todo = fl_stack_take(&w->stack, fl_words(list.forms.n) * sizeof(uint64_t));
-            if (!todo) return FL_NO_MEMORY;
-            for (size_t i = 0; i < list.forms.n; i += 64)
-                todo[i / 64] = list.forms.n - i >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << (list.forms.n - i)) - 1;
-            status = visit_list(w, l, &list, cell, todo);
-        }
-    }
+    if (!take_masks(w, fl_words(layer->n_units), &sides)) return FL_NO_MEMORY;
+    fl_forms forms;
+    int is_tight;
+    status = find_sides_of_layer(w, l, cell, &forms, &is_tight, &sides);
+    if (status == FL_UNDECIDED) status = leave_undecided(w, layer->first_bit, forms.n, layer->folding, &sides);
+    else if (status == FL_OK) status = visit_crossing(w, l, cell, &forms, is_tight, &sides);
     fl_stack_back_to(&w->stack, mark);
     return status;
 }
@@ -391,12 +425,12 @@ static void first_forms(fl_walk *w)
     const fl_cell_layer *layer = cells->layers;
     const size_t d = cells->d;
     double *rows = w->layers[0].forms.rows;
+    memcpy(rows, layer->start, (d + 1) * layer->stride * sizeof(double));
     for (size_t k = 0; k <= d; k++)
-        for (size_t j = 0; j < layer->stride; j++) {
-            double sum = layer->start[k * layer->stride + j];
-            for (size_t i = 0; i < layer->n_in; i++)
-                sum += layer->columns[i * layer->stride + j] * cells->inputs[i * (d + 1) + k];
-            rows[k * layer->stride + j] = sum;
+        for (size_t i = 0; i < layer->n_in; i++) {
+            const double factor = cells->inputs[i * (d + 1) + k];
+            for (size_t j = 0; j < layer->stride && factor != 0; j++)   /* mostly 0: inputs of a box are its own */
+                rows[k * layer->stride + j] += layer->columns[i * layer->stride + j] * factor;
         }
     w->layers[0].version = 1;
 }
@@ -421,7 +455,7 @@ static void *walk_allocate(fl_walk *w)
             w->layers[l].active_above = active_above;
         }
         const fl_forms *domain = &cells->half_spaces;
-        const size_t n = domain->n + cells->n_neurons, stride = (n / FL_CELL_LANES + 1) * FL_CELL_LANES;
+        const size_t n = domain->n + cells->n_neurons, stride = fl_padded(n + 1);
         double *rows = fl_take(&arena, (d + 3) * stride, sizeof(double));
         w->cut_bits = fl_take(&arena, n, sizeof(int64_t));
         if (pass == 0 && !(memory = fl_arena_allocate(&arena))) return NULL;

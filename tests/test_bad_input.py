@@ -9,6 +9,7 @@ import pytest
 from networks import random_network, random_points
 
 import foldline as fl
+from foldline import _core
 
 CALLS = {
     "call": lambda net, points, **how: net(points, **how),
@@ -90,6 +91,13 @@ def test_things_that_are_not_points_are_refused(call, points, net):
 
 
 @every_call
+def test_a_mask_is_not_ignored(call, net, dtype):
+    for mask in (False, [[True, False]] * 5):
+        with raises(TypeError, "points", "masked array", "filled"):
+            call(net, np.ma.masked_array(np.zeros((5, 2), dtype), mask))
+
+
+@every_call
 @pytest.mark.parametrize("points", [[[1.0, 2.0], [3.0]], [[1, 2], 3], [[[1], [2]], [[3, 4], [5]]]], ids=repr)
 def test_ragged_points_are_refused(call, points, net):
     with pytest.raises(ValueError, match="points"):
@@ -111,6 +119,15 @@ def test_points_that_are_not_finite_are_refused_and_the_first_is_named(call, val
             message = str(refused.value)
             assert re.search(rf"\b{row}\b.*\b{column}\b", message), message
             assert re.search(rf"(?<![\w-]){value}\b", message), message
+
+
+def test_the_error_says_what_one_point_looks_like_and_how_to_convert(net, dtype):
+    with raises(ValueError, "takes (n_points, 2)", "one point is [[0, 1]]"):
+        net.local_affine([0, 1])
+    other = np.dtype(np.float64 if dtype == np.float32 else np.float32)
+    with pytest.raises(TypeError, match=rf"points.astype\(np.{net.dtype}\) converts") as refused:
+        net(np.zeros((1, 2), other))
+    assert ("net.astype(np.float64)" in str(refused.value)) == (dtype == np.float32)
 
 
 def test_the_error_says_how_to_allow_points_that_are_not_finite(net, dtype):
@@ -286,6 +303,160 @@ def test_an_error_of_the_callers_own_iterable_comes_through(net, dtype):
         fl.count_patterns(net, blocks())
 
 
+# Numbers ------------------------------------------------------------------------------------------
+
+NET = fl.Network(*random_network(55, (2, 5, 3), np.float64))
+BOX = fl.Box(-1, 1, n_in=2)
+INTS = {
+    "chunk": lambda n: next(fl.iter_regions(NET, BOX, chunk=n)),
+    "digits": lambda n: str(fl.explain(NET, BOX, digits=n)),
+    "feature": lambda n: fl.check_monotone(NET, BOX, n),
+    "most": lambda n: fl.explain(NET, BOX, most=n),
+    "n": lambda n: fl.test_affine(NET, BOX, n=n),
+    "n_in": lambda n: fl.Space(n),
+    "n_neurons": lambda n: fl.unpack_patterns(np.zeros((1, 1), np.uint8), n),
+    "output": lambda n: fl.plot.knots(NET, [0, 0], [1, 1], output=n),
+    "seed": lambda n: fl.sample.uniform(BOX, 10, seed=n),
+    "sign": lambda n: fl.check_monotone(NET, BOX, 0, sign=n),
+    "workers": lambda n: NET(np.zeros((5, 2)), workers=n),
+}
+
+
+@pytest.mark.parametrize("name", INTS)
+def test_ints_of_any_kind_are_taken_and_nothing_else_is(name):
+    if name == "output":
+        pytest.importorskip("matplotlib").use("Agg")
+    for one in (1, np.int64(1), np.uint8(1)):
+        INTS[name](one)
+    for other in (True, np.True_, 1.0, np.float64(1), "1", [1], None, Decimal(1)):
+        with raises(TypeError, f"{name} is ", repr(other), "wanted an int"):
+            INTS[name](other)
+    with raises(ValueError, f"{name} is -7", "wanted"):
+        INTS[name](-7)
+
+
+def test_a_time_limit_is_a_positive_number():
+    for value in (5, 5.0, np.int64(5), np.float32(5), np.inf):
+        assert fl.count_regions(NET, BOX, time_limit=value).count > 0
+    for value in (0, -1, np.nan):
+        with raises(ValueError, f"time_limit is {value}", "wanted more than 0"):
+            fl.count_regions(NET, BOX, time_limit=value)
+    for value in (True, "5", [5], 5j):
+        with raises(TypeError, f"time_limit is {value!r}", "wanted a number"):
+            fl.count_regions(NET, BOX, time_limit=value)
+
+
+NETWORKS_FIRST = {
+    "affine_radius": lambda net: fl.affine_radius(net, [[0.0, 0.0]]),
+    "bounds": lambda net: fl.bounds(net, BOX),
+    "breakpoints": lambda net: fl.breakpoints(net, 0, 1),
+    "check_affine": lambda net: fl.check_affine(net, BOX),
+    "check_convex": lambda net: fl.check_convex(net, BOX),
+    "check_monotone": lambda net: fl.check_monotone(net, BOX, 0),
+    "count_patterns": lambda net: fl.count_patterns(net, [[0.0, 0.0]]),
+    "count_regions": lambda net: fl.count_regions(net, BOX),
+    "explain": lambda net: fl.explain(net, BOX),
+    "folds": lambda net: fl.folds(net, BOX),
+    "is_linear_on_data": lambda net: fl.is_linear_on_data(net, [[0.0, 0.0]]),
+    "iter_regions": lambda net: fl.iter_regions(net, BOX),
+    "knots": lambda net: fl.knots(net, [0, 0], [1, 1]),
+    "linear_radius": lambda net: fl.linear_radius(net, [[0.0, 0.0]]),
+    "lipschitz": lambda net: fl.lipschitz(net, BOX),
+    "plot.knots": lambda net: fl.plot.knots(net, [0, 0], [1, 1]),
+    "regions": lambda net: fl.regions(net, BOX),
+    "verify": lambda net: fl.check_affine(NET, BOX).witness.verify(net),
+    "write_regions": lambda net: fl.write_regions(net, BOX, "regions"),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS_FIRST)
+@pytest.mark.parametrize("thing", [5, "net.npz", fl.Network, BOX], ids=str)
+def test_what_is_no_network_is_refused_in_the_same_words_everywhere(name, thing):
+    with raises(TypeError, f"net is {type(thing).__name__}; wanted a Network"):
+        NETWORKS_FIRST[name](thing)
+
+
+# Flags, paths and other things --------------------------------------------------------------------
+
+FLAGS = {
+    "allow_nonfinite": lambda flag: NET(np.zeros((5, 2)), allow_nonfinite=flag),
+    "certify": lambda flag: fl.count_regions(NET, BOX, certify=flag),
+    "drop_final": lambda flag: fl.load("net.npz", drop_final=flag),
+    "exact": lambda flag: NET.patterns(np.zeros((5, 2)), exact=flag),
+    "extend": lambda flag: fl.knots(NET, [0, 0], [1, 1], extend=flag),
+    "return_certain": lambda flag: NET.patterns(np.zeros((5, 2)), return_certain=flag),
+    "sketch": lambda flag: fl.PatternCounter(NET, sketch=flag),
+}
+
+
+@pytest.mark.parametrize("name", FLAGS)
+@pytest.mark.parametrize("flag", ["no", "", None, 1, 0.0, [True]], ids=repr)
+def test_what_is_neither_true_nor_false_is_not_taken_for_it(name, flag):
+    with raises(TypeError, f"{name} is {flag!r}; wanted True or False"):
+        FLAGS[name](flag)
+
+
+def test_flags_of_numpy_are_flags():
+    assert fl.count_regions(NET, BOX, certify=np.False_).certified == "none"
+    assert fl.count_regions(NET, BOX, certify=np.True_).certified == "exact"
+
+
+PATHS = {
+    "load": lambda path: fl.load(path),
+    "load_proof": lambda path: fl.load_proof(path),
+    "save": lambda path: NET.save(path),
+    "Regions.load": lambda path: fl.Regions.load(path),
+    "Regions.save": lambda path: fl.regions(NET, BOX).save(path),
+    "Certificate.save": lambda path: fl.check_affine(NET, BOX).witness.save(path),
+    "checkpoint": lambda path: fl.count_regions(NET, BOX, checkpoint=path),
+}
+
+
+@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("path", [3, b"net.npz", ["net.npz"], object], ids=repr)
+def test_what_is_no_path_is_refused(name, path):
+    argument = "checkpoint" if name == "checkpoint" else "path"
+    with raises(TypeError, f"{argument} is {path!r}; wanted a path"):
+        PATHS[name](path)
+
+
+@pytest.mark.parametrize("norm", [[1], {}, np.array([1, 2]), True, object], ids=repr)
+@pytest.mark.parametrize("function", ["linear_radius", "lipschitz", "affine_radius"])
+def test_things_that_name_no_norm_are_refused(function, norm):
+    about = BOX if function == "lipschitz" else [[0.0, 0.0]]
+    with raises(ValueError, f"norm is {norm!r}; wanted ", "'inf'"):
+        getattr(fl, function)(NET, about, norm=norm)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: fl.plot.regions(3), TypeError, ["result is int; wanted Regions"]),
+        (lambda: fl.Network.from_knots("a", "b"), TypeError, ["x has dtype <U1; wanted real numbers"]),
+        (lambda: fl.Network.from_knots([0, 1], "b"), TypeError, ["y has dtype <U1; wanted real numbers"]),
+        (lambda: fl.Network.from_knots([0, [1]], [0, 1]), ValueError, ["x is not a rectangular array"]),
+        (lambda: NET.astype("foo"), TypeError, ["dtype is 'foo'; wanted float32 or float64"]),
+        (lambda: NET.astype("int64"), TypeError, ["dtype is 'int64'; wanted float32 or float64"]),
+        (lambda: NET.astype(3), TypeError, ["dtype is 3; wanted float32 or float64"]),
+        (lambda: fl.Box(0, 1, n_in="a"), TypeError, ["n_in is 'a'; wanted an int, at least 1"]),
+        (lambda: fl.Box(0, 1, n_in=2.0), TypeError, ["n_in is 2.0; wanted an int, at least 1"]),
+        (lambda: fl.Box(0, 1, n_in=-1), ValueError, ["n_in is -1; wanted an int, at least 1"]),
+        (lambda: fl.Box(0, 1, n_in=0), ValueError, ["n_in is 0; wanted an int, at least 1"]),
+        (lambda: fl.Box("a", 1, n_in=1), TypeError, ["low has dtype <U1; wanted real numbers"]),
+        (lambda: fl.Box([0, [1]], 1), ValueError, ["low is not a rectangular array"]),
+        (lambda: fl.breakpoints(NET, "a", 1), ValueError, ["net has 2 inputs; wanted 1"]),
+        (
+            lambda: fl.breakpoints(fl.Network.from_knots([0, 1], [0, 1]), "a", 1),
+            TypeError,
+            ["low is 'a'; wanted a finite number"],
+        ),
+    ],
+)
+def test_other_things_are_one_clear_error(call, error, words):
+    with raises(error, *words):
+        call()
+
+
 # The instruction set ------------------------------------------------------------------------------
 
 
@@ -304,3 +475,11 @@ def test_a_misspelt_instruction_set_is_a_loud_error_that_lists_the_names(name, r
     failed = run_python("import sys, foldline.cli; sys.exit(foldline.cli.main(['demo']))", isa=name)
     assert failed.returncode == 2
     assert failed.stderr.startswith("foldline: ") and failed.stderr.count("\n") == 1
+
+
+# The core -----------------------------------------------------------------------------------------
+
+
+def test_every_status_of_the_core_but_success_is_an_exception():
+    assert set(_core.STATUS_ERRORS) == set(range(1, _core.STATUS_COUNT))
+    assert all(issubclass(kind, Exception) and message for kind, message in _core.STATUS_ERRORS.values())

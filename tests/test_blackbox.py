@@ -71,6 +71,44 @@ def test_the_same_seed_gives_the_same_answer():
     assert first == again != other
 
 
+def test_many_points_come_in_blocks_with_one_answer(monkeypatch):
+    net, sizes = fl.Network(*networks.THREE_RIDGES), []
+
+    def function(x):
+        sizes.append(len(x))
+        return net(x) * (1e200 if len(sizes) > 2 else 1)
+
+    monkeypatch.setattr("foldline.blackbox._BLOCK", 2 * 10)
+    tested = fl.test_affine(function, SQUARE, n=25, seed=3)
+    assert sizes == [30, 30, 15]
+    rng, points = np.random.default_rng(3), []
+    for n in (10, 10, 5):
+        x, y = rng.uniform(-1, 1, (n, 2)), rng.uniform(-1, 1, (n, 2))
+        points.append(np.stack([x, y, (x + y) / 2]))
+    factors = (1, 1, 1e200)
+    values = [net(p.reshape(-1, 2)).reshape(3, -1) * factor for p, factor in zip(points, factors)]
+    gaps = np.hstack([abs(v[0] + v[1] - 2 * v[2]) for v in values])
+    largest = max(v.max() for v in values)
+    assert tested.n_violations == (gaps > 2**-47 * largest).sum()
+    assert tested.largest_gap == gaps.max()
+    design = np.column_stack([np.vstack([p.reshape(-1, 2) for p in points]), np.ones(75)])
+    wanted = np.hstack([v.ravel() for v in values]) / largest
+    rest = wanted - design @ np.linalg.lstsq(design, wanted, rcond=None)[0]
+    r_squared = 1 - rest @ rest / ((wanted - wanted.mean()) ** 2).sum()
+    assert math.isclose(tested.r_squared, r_squared, rel_tol=1e-9)
+
+
+def test_a_fit_in_a_slice_has_fewer_directions_than_inputs():
+    def function(x):
+        return np.sin(9e3 * x[:, 0])
+
+    many = fl.Plane(np.ones(40), np.arange(40.0) - 20, np.arange(40.0) % 3)
+    few = fl.Plane([1, 1], [-20, -19], [0, 1])
+    assert math.isclose(
+        fl.test_affine(function, many, n=20).r_squared, fl.test_affine(function, few, n=20).r_squared
+    )
+
+
 @pytest.mark.parametrize(
     ("domain", "inside"),
     [

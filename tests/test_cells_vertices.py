@@ -1,5 +1,6 @@
 """The engine "vertices" against exact arithmetic: cells, vertices, facets, points, what it leaves open."""
 
+import os
 from functools import cache
 
 import networks
@@ -28,8 +29,9 @@ def walked(net, domain, prefix=(), want_rows=True, most_cells=2**62):
     n_bytes = -(-net.n_neurons // 8)
     bits = np.packbits(np.array(prefix, bool), bitorder="little").tobytes().ljust(n_bytes, b"\0")
     core = walk._prepared(net, domain, certify=True)
+    assert core.isa == (os.environ.get("FOLDLINE_ISA") or _core.isa_available()[0])
     want = "rows" if want_rows else "count"
-    n, _, _, opens, rows = core.walk("vertices", bits, len(prefix), most_cells, 1e9, 1e9, want)
+    n, _, _, _, opens, rows = core.walk("vertices", bits, len(prefix), most_cells, 1e9, 1e9, want, [])
     bits, lengths, ties = (np.frombuffer(array, t) for array, t in zip(opens, (np.uint8, np.uintp, np.uint8)))
     opens = [tuple(row[:k]) for row, k in zip(unpacked(bits, len(lengths), net), lengths)]
     if not want_rows:

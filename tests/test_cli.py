@@ -104,6 +104,7 @@ def test_info_as_text_says_the_same(capsys, model, net):
     assert "3-5-9-2, float64" in out
     assert net.digest in out
     assert "2 pass-through" in out
+    assert f"with {fl.show_config().isa} instructions" in out
 
 
 def test_info_of_an_affine_network_has_no_folds(capsys, tmp_path):
@@ -322,13 +323,21 @@ def test_counts_with_a_checkpoint_go_on(capsys, tmp_path, model, net):
         for facts in (first, again):
             facts.pop("stats", None)
         assert first == again
+        assert run("count", model, *how, "--checkpoint", journal) == 0
+        assert capsys.readouterr().out.endswith(f"\nOf this, all was in the journal {journal}.\n")
     assert "answers another question" in error(capsys, "count", model, "--exact", "--checkpoint", journal)
+    part = tmp_path / "part.journal"
+    assert run("count", model, "--exact", "--checkpoint", part, "--max-regions", 2) == 3
+    assert "journal" not in capsys.readouterr().out
+    assert run("count", model, "--exact", "--checkpoint", part) == 0
+    assert f"Of this, a part was in the journal {part}.\n" in capsys.readouterr().out
 
 
 def test_options_of_count_that_do_not_go_together_are_one_line(capsys, model, points_file):
     for arguments, message in [
         (["--exact", "--sample", 5], "wanted one of --exact, --sample"),
         (["--sample", 5, points_file], "wanted one of --exact, --sample"),
+        ([], "wanted --exact, which counts the regions of the box, or --sample N"),
         (["--exact", "--sketch"], "--sketch wants a sample"),
         ([points_file, "--checkpoint", "x"], "--checkpoint wants --exact or --sample"),
         ([points_file, "--sampler", "lines"], "--sampler wants --sample"),
@@ -359,7 +368,8 @@ def test_count_exact_counts_the_regions_of_a_box(capsys, tmp_path):
     assert run("count", path, "--exact") == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first == "4 activation regions, proved in doubles, every rounding bounded."
-    assert re.fullmatch(r"4 pieces in .* s, .*/s \(engine polygons\); no sign needed rationals\.", second)
+    rate = r"4 cells walked in .* s, .*/s \(engine polygons\); no sign needed rationals\."
+    assert re.fullmatch(rate, second)
 
 
 def test_count_exact_says_when_a_limit_ended_it_and_takes_no_points(capsys, tmp_path):
@@ -386,7 +396,7 @@ def degenerate(tmp_path):
     [
         ((), "6 activation regions, proved in doubles where their rounding bound suffices, else in exact"),
         (("--kind", "affine"), "5 affine regions, proved in doubles where their rounding bound suffices"),
-        (("--engine", "exact"), "6 activation regions, proved in exact arithmetic.\n6 pieces in"),
+        (("--engine", "exact"), "6 activation regions, proved in exact arithmetic.\n6 cells walked in"),
         (("--engine", "lp", "--workers", 2), "6 activation regions, proved in"),
         (("--no-certify",), "activation regions, not proved: signs are as rounding left them.\n"),
         (("--high=-0.5,-0.5"), "1 activation region, proved in doubles, every rounding bounded.\n"),
@@ -408,6 +418,7 @@ def test_count_exact_says_how_much_needed_rationals(capsys, degenerate):
 def test_a_limit_without_proof_is_no_bound(capsys, degenerate):
     assert run("count", degenerate, "--exact", "--no-certify", "--max-regions", 2) == 3
     out = capsys.readouterr().out
+    assert "rationals" not in out
     assert "not proved" in out and "a limit ended the count" in out and "bound:" not in out
 
 
@@ -434,8 +445,11 @@ def test_regions_lists_the_largest_and_saves_all(capsys, tmp_path, model, net):
     assert run("regions", model, "--largest", 3, "--of-output", 1) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0] == f"{len(found)} activation regions, proved."
-    assert out[3].split()[:3] == ["y1", "is", "about"]
+    assert out[3].split()[:3] == ["y2", "is", "about"]
     assert [int(line.split()[-1]) for line in out[4:]] == rows
+    assert run("regions", model, "--names", "dose,age,bmi") == 0
+    out = capsys.readouterr().out
+    assert "dose" in out and "bmi" in out and "x0" not in out and "x1" not in out
 
 
 def test_regions_says_when_a_limit_ended_it_and_where_volumes_are(capsys, tmp_path, model):
@@ -459,11 +473,13 @@ def test_regions_refuses_bad_input(capsys, tmp_path, model):
 @pytest.mark.parametrize(
     ("slope", "offset", "text"),
     [
-        ([1, 0, -2], 0.5, "0.5 + x0 - 2 x2"),
-        ([-1, 0], 0, "-x0"),
+        ([1, 0, -2], 0.5, "x1 - 2 x3 + 0.5"),
+        ([-1, 0], 0, "-x1"),
         ([0, 0], 0, "0"),
-        ([0.125, 3], -1, "-1 + 0.125 x0 + 3 x1"),
-        ([1, 2, 3, 4, 5, 6, 0, 7], 0, "4 x3 + 5 x4 + 6 x5 + 7 x7 ... 3 more"),
+        ([0.125, 3], -1, "0.125 x1 + 3 x2 - 1"),
+        ([1 / 3, -2 / 3], 1e-9, "0.333 x1 - 0.667 x2 + 1e-09"),
+        ([np.inf, 1], -np.inf, "inf x1 + x2 - inf"),
+        ([1, 2, 3, 4, 5, 6, 0, 7], 0, "4 x4 + 5 x5 + 6 x6 + 7 x8 ... 3 more"),
     ],
 )
 def test_formulas_are_written_as_one_would(slope, offset, text):
@@ -475,6 +491,7 @@ PLANES = {
     ("--axes", "2,1", "--origin", "-.5,.25,1", "--extent", "0.5"): fl.Plane(
         [-0.5, 0.25, 1], [0, 0, 1], [0, 1, 0], extent=0.5
     ),
+    ("--axes", "c,a", "--names", "a,b,c"): fl.Plane([0, 0, 0], [0, 0, 1], [1, 0, 0]),
     ("--u", "-1,0,1", "--v", "0,1,-.5"): fl.Plane([0, 0, 0], [-1, 0, 1], [0, 1, -0.5]),
     ("--through", "1,0,0", "-1,0,1", "0,-2,0"): fl.Plane.through([1, 0, 0], [-1, 0, 1], [0, -2, 0]),
 }
@@ -498,6 +515,8 @@ def test_slice_draws_a_picture(capsys, tmp_path, model, color_by):
     assert run("slice", model, "--axes", "0,1", "--picture", path, "--color-by", color_by) == 0
     assert re.search(rf"\n{path}: \d+ activation regions drawn\.\n$", capsys.readouterr().out)
     assert path.read_bytes().startswith(b"\x89PNG")
+    assert run("slice", model, "--axes", "0,1", "--picture", path, "--kind", "linear") == 0
+    assert "drawn, of which neighbours may have one map." in capsys.readouterr().out
     partly = document_of_limit(capsys, "slice", model, "--axes", "0,1", "--max-regions", 3, "--picture", path)
     assert (partly["count"], partly["status"], partly["picture"]) == (3, "limit", str(path))
 
@@ -511,7 +530,7 @@ def test_slice_without_matplotlib_says_what_to_install_before_it_counts(capsys, 
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     monkeypatch.setattr(fl, "count_regions", None)
     said = error(capsys, "slice", model, "--axes", "0,1", "--picture", "slice.png")
-    assert 'pip install "foldline[plot]"' in said
+    assert "pip install matplotlib" in said
     assert "ends in" in error(capsys, "slice", model, "--axes", "0,1", "--picture", "slice.docx")
 
 
@@ -523,7 +542,8 @@ def test_slice_refuses_bad_planes(capsys, model):
     )
     for axes in ("0,3", "0.5,1", "0", "0,-1"):
         assert "inputs 0 to 2" in error(capsys, "slice", model, "--axes", axes)
-    assert "parallel" in error(capsys, "slice", model, "--axes", "1,1")
+    assert "as in dose,age" in error(capsys, "slice", model, "--axes", "dose,x2", "--names", "dose,age,bmi")
+    assert "--axes is 1,1; wanted two different" in error(capsys, "slice", model, "--axes", "1,1")
     assert "takes 3" in error(capsys, "slice", model, "--u", "1,0", "--v", "0,1", "--origin", "0,0")
     assert "extent is" in error(capsys, "slice", model, "--axes", "0,1", "--extent", "0")
     assert "has 2 outputs" in error(capsys, "slice", model, "--axes", "0,1", "--of-output", "5")
@@ -536,7 +556,7 @@ def test_knots_lists_crossings_and_slopes(capsys, model, net):
     ends = ("--start", "-2,1,0.5", "--stop", "2,-1.5,1")
     found = fl.knots(net, [-2, 1, 0.5], [2, -1.5, 1])
     facts = document(capsys, "knots", model, *ends)
-    assert facts["n_crossings"] == len(found) > 3
+    assert facts["n_crossings"] == found.n_crossings == len(found) > 3
     assert facts["n_knots"] == np.count_nonzero(found.is_knot)
     assert facts["first_slope"] == found.first_slope[0].tolist()
     for name in ("t", "t_error", "neuron", "is_knot", "slope_before", "slope_after"):
@@ -554,7 +574,7 @@ def test_knots_says_how_ties_were_decided_and_that_there_are_none(capsys, tmp_pa
     path = tmp_path / "cancel.npz"
     fl.Network([([[1.0], [-1.0]], None), ([[1.0, -1.0]], None)]).save(path)
     assert run("knots", path, "--start=-1", "--stop=1") == 0
-    assert "(2 crossings, 0 knots), proved in rationals.\nThe slope begins as 2." in capsys.readouterr().out
+    assert "(1 crossing, 0 knots), proved in rationals.\nThe slope begins as 2." in capsys.readouterr().out
     assert run("knots", path, "--start", 1, "--stop", 2) == 0
     said = "Knots(0 crossings, 0 knots), proved in float64.\nThe slope begins as 1.\n"
     assert capsys.readouterr().out == said
@@ -582,6 +602,14 @@ def test_bench_measures_and_finds_that_all_agree(capsys, model, monkeypatch):
     )
     assert all(row["seconds"] > 0 for row in facts["rows"])
     assert measured["NumPy", bench.BOTH]["foldline_is_times_as_fast"] > 0
+
+
+def test_bench_says_what_is_not_installed(capsys, model, monkeypatch):
+    for name, value in bench.ONE_THREAD.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(bench, "torch_peer", lambda net: None)
+    assert run("bench", model, "--seconds", 0, "--points", 100) == 0
+    assert "\ntorch: not installed\n" in capsys.readouterr().out
 
 
 def test_bench_runs_itself_on_one_thread(model):
@@ -689,6 +717,10 @@ def test_bad_npy_points_are_one_line_and_are_never_unpickled(capsys, tmp_path, m
     error(capsys, "eval", model, tmp_path / "nowhere.npy")
 
 
+def test_a_file_that_holds_no_points_is_said_to_hold_none(capsys, model):
+    assert "net.npz holds no points" in error(capsys, "eval", model, model)
+
+
 def test_a_failed_call_leaves_the_output_file_as_it_was(capsys, tmp_path, model):
     points, out = tmp_path / "points.npy", tmp_path / "out.npy"
     np.save(points, np.array([[0.0, 0, 0]] * 5 + [[np.nan, 0, 0]]))
@@ -745,6 +777,16 @@ def test_a_reader_that_goes_away_is_met_with_silence(model):
     assert process.returncode == 0
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a shell's redirections")
+@pytest.mark.parametrize(("redirection", "says"), [(">&-", False), ("2>&-", True), (">&- 2>&-", False)])
+def test_a_stream_that_is_closed_takes_nothing_and_nothing_fails(model, redirection, says):
+    for command in (f"info '{model}'", "--help", f"patterns --random 3 '{model}'"):
+        line = f"'{sys.executable}' -m foldline {command} {redirection}"
+        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, bool(done.stdout)) == (0, says)
+        assert "Traceback" not in done.stderr
+
+
 def test_progress_is_for_terminals_and_for_the_patient(monkeypatch, capsys):
     class Terminal(io.StringIO):
         def isatty(self):
@@ -784,23 +826,44 @@ def cancelling(tmp_path):
     return str(path)
 
 
+def test_regions_and_explain_write_the_same_formulas(capsys, tmp_path):
+    path = tmp_path / "net.npz"
+    fl.Network([([[1.0, 2.0], [3.0, -1.0]], None), ([[2.0, -1.0]], None)]).save(path)
+    formulas, written = ("-3 x1 + x2", "2 x1 + 4 x2", "-x1 + 5 x2"), []
+    for command in ("regions", "explain"):
+        assert run(command, path) == 0
+        lines = capsys.readouterr().out.splitlines()
+        written.append({formula for formula in formulas if any(formula in line for line in lines)})
+        assert not any("x0" in line for line in lines)
+    assert written == [set(formulas)] * 2
+
+
 def test_check_says_affine_with_the_map_and_exit_code_0(capsys, cancelling):
     assert run("check", "--affine", cancelling, "--outputs", 0) == 0
     out = capsys.readouterr().out
     assert "Affine: neurons that fold cancel." in out
-    assert "y0 = 0 + 1 x0 + 2 x1" in out
+    assert "  y1 = x1 + 2 x2\n" in out
     facts = document(capsys, "check", "--affine", cancelling, "--outputs", 0, "--low=-2", "--high", "1,2")
     assert (facts["status"], facts["outputs"], facts["A"], facts["b"]) == ("affine", [0], [[1, 2]], [0])
     assert (facts["low"], facts["high"], facts["witness"]) == ([-2, -2], [1, 2], None)
 
 
 def test_check_says_no_with_a_witness_and_exit_code_1(capsys, cancelling):
-    assert run("check", "--affine", cancelling) == 1
+    assert run("check", cancelling) == 1
     assert "f(x) + f(y) - 2 f(z)" in capsys.readouterr().out
     assert run("check", "--affine", cancelling, "--json") == 1
     witness = json.loads(capsys.readouterr().out)["witness"]
     assert witness["outputs"] == [1] and witness["neurons"] == [0, 1] and witness["gap"] != 0
     assert run("check", "--affine", cancelling, "--tol", "5") == 0
+
+
+def test_a_gap_beyond_floats_is_said_in_words_and_null(capsys, tmp_path):
+    path = tmp_path / "net.npz"
+    fl.Network([([[1e200], [1e200]], [0, 1]), ([[1e200, -0.5]], None)]).save(path)
+    assert run("check", "--affine", path) == 1
+    assert "= more than 1e308 in y;" in capsys.readouterr().out
+    assert run("check", "--affine", path, "--json") == 1
+    assert json.loads(capsys.readouterr().out)["witness"]["gap"] is None
 
 
 def test_check_that_meets_a_limit_is_undecided_with_exit_code_3(capsys, tmp_path):
@@ -833,8 +896,26 @@ def test_verify_checks_a_saved_proof_in_another_process(capsys, cancelling, mode
     assert not json.loads(capsys.readouterr().out)["holds"]
 
 
+def test_errors_advise_options_not_python(capsys, tmp_path, cancelling):
+    points = tmp_path / "points.csv"
+    points.write_text("1,nan\n")
+    assert "allow_nonfinite" not in error(capsys, "eval", cancelling, points)
+    assert "Plane" not in error(capsys, "check", cancelling, "--low", "1")
+    biased = tmp_path / "biased.npz"
+    fl.Network([([[1.0]], [1.0]), ([[1.0]], None)]).save(biased)
+    assert "fl." not in error(capsys, "explain", biased, "--space")
+    assert run("check", "--help") == 0
+    assert "Exit codes: 0 done, 1 the answer is no, 2 bad input, 3" in capsys.readouterr().out
+
+
+def test_options_may_come_before_the_points_on_stdin(capsys, monkeypatch, cancelling):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("1,2\n"))
+    assert run("eval", cancelling, "--cast", "-") == 0
+
+
 def test_check_and_verify_refuse_bad_input(capsys, cancelling, tmp_path):
-    assert "--affine" in error(capsys, "check", cancelling)
+    for files in ((cancelling, cancelling), (__file__, cancelling)):
+        assert "is not a proof file" in error(capsys, "verify", *files)
     assert "low < high" in error(capsys, "check", "--affine", cancelling, "--low", "1")
     assert "0 to 1" in error(capsys, "check", "--affine", cancelling, "--outputs", "2")
     assert "tolerance" in error(capsys, "check", "--affine", cancelling, "--tol=-1")

@@ -108,10 +108,10 @@ class Fatal(fl.Box):
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
-        self._home = os.getpid()
+        vars(self)["_home"] = os.getpid()
 
     def _bounds(self):
-        if os.getpid() != self.__dict__["_home"]:
+        if os.getpid() != self._home:
             os.kill(os.getpid(), signal.SIGKILL)
         return super()._bounds()
 

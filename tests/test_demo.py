@@ -10,7 +10,8 @@ import pytest
 import foldline as fl
 from foldline import bench, cli, demo
 from foldline.cli import talk
-from foldline.demo import diabetes, plane, prose, two_neurons
+from foldline.demo import diabetes, plane, prose
+from foldline.wording import Writer, input_names
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +52,11 @@ def test_regression_recovers_the_map_of_one_cone_and_fails_on_the_plane(facts):
 
 
 def test_formulas_read_as_one_writes_them():
-    assert two_neurons._formula([-1.0, 5.0]) == "-x1 + 5 x2"
-    assert two_neurons._formula([2.0, -1.0]) == "2 x1 - x2"
-    assert two_neurons._formula([0.0, -0.5]) == "-0.5 x2"
-    assert two_neurons._formula([0.0, 0.0]) == "0"
+    writer = Writer(input_names(2))
+    assert writer.formula([-1.0, 5.0]) == "-x1 + 5 x2"
+    assert writer.formula([2.0, -1.0]) == "2 x1 - x2"
+    assert writer.formula([0.0, -0.5]) == "-0.5 x2"
+    assert writer.formula([0.0, 0.0]) == "0"
 
 
 def test_the_shipped_network_is_the_one_its_metadata_describe():
@@ -132,7 +134,7 @@ def test_a_picture_that_cannot_be_made_is_one_line(tmp_path, monkeypatch):
     assert "cannot be written here (No such file or directory)" in demo.save_picture(tmp_path / "nowhere")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     said = demo.save_picture(tmp_path)
-    assert said == 'No picture: pictures need matplotlib: pip install "foldline[plot]".'
+    assert said == "No picture: pictures need matplotlib: pip install matplotlib."
     assert len(prose.paragraph(said).splitlines()) == 1
     assert not list(tmp_path.iterdir())
 

@@ -51,7 +51,11 @@ def test_all_engines_count_the_same_and_prove_it(widths, slopes, dtype):
         net = network(*networks.random_network(seed, widths, slopes=slopes, bias=0.25), dtype)
         found = {e: fl.count_regions(net, box(net), engine=e) for e in engines(net.n_in)}
         assert len({r.count for r in found.values()}) == 1
-        assert all(r.certified == "exact" and r.stats["engine"] == e for e, r in found.items())
+        assert all(r.certified == "exact" for r in found.values())
+        assert found.pop("exact").stats["decisions"] == 0
+        # in general position, an engine that leaves anything to exact arithmetic does not do its work
+        for r in found.values():
+            assert r.stats["by_rationals"] == 0 and r.stats["by_filter"] > r.count
 
 
 @pytest.mark.parametrize("widths", [(1, 6, 6, 1), (2, 6, 5, 4, 1), (3, 5, 4, 1), (4, 5, 3, 1)])
@@ -67,6 +71,24 @@ def test_in_general_position_doubles_prove_everything():
     assert found.stats["by_rationals"] == 0
     assert found.stats["by_filter"] == found.stats["decisions"] > found.count
     assert 0 < found.stats["smallest_margin"] < 1
+
+
+@pytest.mark.parametrize("engine", ["auto", "lp"])
+def test_signs_that_doubles_leave_open_are_not_said_to_be_decided_by_them(engine):
+    generic = networks.random_network(0, (3, 6, 5, 1), slopes=0.0, bias=0.25)
+    degenerate = [integer_network(seed, (n_in, 6, 5, 1)) for n_in in (1, 2, 3) for seed in range(4)]
+    n_open = []
+    for net in (network(*generic), overflowing(), *degenerate):
+        stats = fl.count_regions(net, box(net), engine=engine).stats
+        assert 0 <= stats["by_filter"] <= stats["decisions"]
+        n_open.append(stats["decisions"] - stats["by_filter"])
+        assert stats["by_rationals"] > 0 if n_open[-1] else stats["by_rationals"] >= 0
+    assert n_open[0] == n_open[1] == 0 < max(n_open)
+
+
+def test_what_doubles_cannot_hold_is_not_decided_by_them():
+    stats = fl.count_regions(overflowing(), fl.Box(-1, 1, n_in=2)).stats
+    assert (stats["decisions"], stats["by_filter"], stats["by_rationals"]) == (0, 0, 1)
 
 
 def test_without_proof_nothing_is_called_proved():
@@ -276,8 +298,12 @@ def test_a_limit_on_regions_is_met_exactly(workers):
     assert fl.count_regions(net, box(net), max_regions=full, workers=workers).status == "complete"
 
 
+def overflowing():
+    return fl.Network([([[1e300, 1e300], [1e200, -1e100]], [1e300, 0.0]), ([[1e300, 1e10]], [0.0])])
+
+
 def test_numbers_beyond_the_range_of_doubles_are_counted_exactly():
-    net = fl.Network([([[1e300, 1e300], [1e200, -1e100]], [1e300, 0.0]), ([[1e300, 1e10]], [0.0])])
+    net = overflowing()
     for kind in ("activation", "linear", "affine"):
         assert fl.count_regions(net, fl.Box(-1, 1, n_in=2), kind=kind).certified == "exact"
 
@@ -306,7 +332,7 @@ def test_bad_questions_say_what_was_wanted():
         fl.count_regions(net, box(net), engine="sweep")
     with pytest.raises(ValueError, match="'quick'; wanted 'auto' or one of"):
         fl.count_regions(net, box(net), engine="quick")
-    with pytest.raises(ValueError, match="max_regions is 0; wanted more than 0"):
+    with pytest.raises(ValueError, match="max_regions is 0; wanted an int, at least 1"):
         fl.count_regions(net, box(net), max_regions=0)
     with pytest.raises(TypeError, match="time_limit is 'long'; wanted a number"):
         fl.count_regions(net, box(net), time_limit="long")

@@ -514,17 +514,30 @@ def test_a_result_is_the_callers_own(many):
 
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
 import numpy as np
 import foldline as fl
 from networks import random_network
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
 call, workers = sys.argv[1], int(sys.argv[2])
 if call == "exact":
     net = fl.Network(*random_network(0, (2, 50, 50, 50, 50, 1), bias=0))
     points = np.zeros((300_000, 2)) + [[1, 0]]
     w = net.weights[0]
     points[:, 1] = -np.resize(w[:, 0] / w[:, 1], len(points))  # nearly on a fold, every one of them
+elif call.startswith("linear_radius"):
+    n_in = int(call.removeprefix("linear_radius"))
+    net = fl.Network(*random_network(0, (n_in, *[1000] * 4, 1)))
+    points = np.random.default_rng(0).standard_normal((5000, n_in))
+elif call == "maps":
+    net = fl.Network(*random_network(0, (784, *[1000] * 5)))
+    points = np.random.default_rng(0).standard_normal((64, 784))
+elif call.startswith("regions"):
+    n_in, engine = {"regions784": (784, "lp"), "regions12": (12, "exact")}[call]
+    rng = np.random.default_rng(0)
+    layers = [(rng.integers(-4, 5, s) / 4, rng.integers(-4, 5, s[0]) / 4) for s in ((200, n_in), (200, 200))]
+    net, box = fl.Network([*layers, (np.ones((1, 200)), None)]), fl.Box(-1, 1, n_in=n_in)
 else:
     net = fl.Network(*random_network(0, (2, *[300] * 8, 1), np.float32))
     points = np.random.default_rng(0).standard_normal((3_000_000, 2)).astype(np.float32)
@@ -534,6 +547,11 @@ calls = {
     "local_affine": lambda: net.local_affine(points, workers=workers),
     "count": lambda: fl.count_patterns(net, points, workers=workers),
     "knots": lambda: fl.knots(net, points[:50_000], points[50_000:100_000], workers=workers),
+    "linear_radius2": lambda: fl.linear_radius(net, points, workers=workers),
+    "linear_radius784": lambda: fl.linear_radius(net, points, workers=workers),
+    "maps": lambda: net.local_affine(points),
+    "regions784": lambda: fl.count_regions(net, box, engine=engine, workers=workers),
+    "regions12": lambda: fl.count_regions(net, box, engine=engine, workers=workers),
 }
 print("calling", flush=True)
 try:
@@ -548,7 +566,11 @@ print("finished", flush=True)
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 @pytest.mark.parametrize(
     "call",
-    ["forward 1", "forward 2", "local_affine 1", "count 1", "count 2", "exact 1", "knots 1", "knots 2"],
+    [
+        *("forward 1", "forward 2", "local_affine 1", "maps 1", "count 1", "count 2", "exact 1", "knots 1"),
+        *("knots 2", "linear_radius2 1", "linear_radius784 1", "linear_radius784 2", "regions784 1"),
+        *("regions784 2", "regions12 1", "regions12 2"),
+    ],
 )
 def test_control_c_stops_a_long_call_within_a_second(call):
     child = subprocess.Popen(

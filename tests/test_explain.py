@@ -16,6 +16,7 @@ from test_regions import integer_network, network
 import foldline as fl
 from foldline import cli
 from foldline.demo import diabetes
+from foldline.explanation import Explanation, HalfSpace, Piece
 from foldline.frames import Frame
 from foldline.wording import Writer
 
@@ -137,7 +138,22 @@ def test_what_is_rounded_says_so_and_small_numbers_never_become_zero():
     assert writer.number(Fraction(10**400)) == "1.00e+400"
     assert Writer(("x", "z"), latex=True).number(Fraction(-1, 3 * 10**12)) == r"-3.33 \cdot 10^{-13}"
     text = str(fl.explain(fl.Network([([[1.0]], None), ([[np.pi]], None)]), fl.Box(-1, 1, n_in=1)))
-    assert "y = 3.14 x1" in text and "rounded, to 3" in text
+    assert "y = 3.14 x1" in text and "rounded to 3 digits, or to a whole" in text
+
+
+def test_a_number_stays_on_the_line_of_its_variable():
+    net = fl.Network(*networks.random_network(0, (12, 2, 1), slopes=0))
+    lines = str(fl.explain(net, fl.Box(-1, 1, n_in=12), max_regions=4)).splitlines()
+    assert max(map(len, lines)) <= 96 and sum("x12" in line for line in lines) > 4
+    assert not any(re.search(r"[-+\d]\n *x", "\n".join(pair)) for pair in itertools.pairwise(lines))
+
+
+def test_half_spaces_in_json_are_exact():
+    big, third = 2**200 + 1, Fraction(1, 3)
+    part = (HalfSpace((Fraction(big), third), Fraction(1, 2)),)
+    piece = Piece(((Fraction(1), Fraction(0)),), 1.0, 1, (part,))
+    found = Explanation((piece,), 1, 1, 0, ("x1",), "", 3, None)
+    assert found.to_dict()["pieces"][0]["parts"] == [[{"coefficients": [big, "1/3"], "constant": 0.5}]]
 
 
 def test_parallel_half_spaces_make_one_condition_and_integers_stay_integers():
@@ -168,7 +184,10 @@ def test_where_not_all_are_found_a_sample_ranks_them_and_formulas_are_exact_all_
     for x, pieces in [(x, h) for x, h in zip(points.tolist(), held) if h][:20]:
         (row,) = pieces[0].maps
         assert sum(c * Fraction(v) for c, v in zip(row, x)) + row[-1] == output(net, x)[0]
-    assert "Shares are estimated from 262,144 random points" in str(found)
+    words = " ".join(str(found).split())
+    assert "Shares are estimated from 262,144 random points" in words
+    assert f"there may be more. {1 - found.share:.1%} of the points are in none of those listed." in words
+    assert str(found).startswith("The 4 largest pieces seen by a sample of 262,144 points on -1 < x1, ")
 
 
 def test_in_very_many_dimensions_memory_is_small_and_a_time_limit_kept():
@@ -213,14 +232,16 @@ def test_bad_questions_say_what_came_and_what_was_wanted():
         ({"names": ["a"]}, r"names is \('a',\); wanted 2 different ones"),
         ({"names": ["a", "a"]}, "wanted 2 different ones"),
         ({"most": 0}, "most is 0; wanted an int, at least 1"),
-        ({"digits": 2.5}, "digits is 2.5"),
-        ({"max_regions": -1}, "max_regions is -1; wanted more than 0"),
+        ({"digits": 0}, "digits is 0"),
+        ({"max_regions": -1}, "max_regions is -1; wanted an int, at least 1"),
     ):
         with pytest.raises(ValueError, match=message):
             fl.explain(net, box, **arguments)
     for names in ("ab", [1, 2], ["a", ""]):
         with pytest.raises(TypeError, match="names is"):
             fl.explain(net, box, names)
+    with pytest.raises(TypeError, match="digits is 2.5; wanted an int, at least 1"):
+        fl.explain(net, box, digits=2.5)
     with pytest.raises(ValueError, match=r"layer 1 has biases.*wanted a bounded domain, such as fl.Box"):
         fl.explain(network(*networks.HAT), fl.Space(1))
     with pytest.raises(ValueError, match="the domain has 3 inputs; this network takes 2"):

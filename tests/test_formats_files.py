@@ -8,6 +8,7 @@ import pickle
 import struct
 import subprocess
 import sys
+import time
 import zipfile
 
 import numpy as np
@@ -114,6 +115,20 @@ def test_nothing_is_left_behind_when_writing_fails(tmp_path, ending, monkeypatch
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions and links are POSIX ones")
+def test_what_a_killed_save_left_goes_when_it_is_old_and_of_the_same_name(tmp_path):
+    digits = "0123456789abcdef"
+    old = {f".a.npz.{digits}.part": True, f".b.npz.{digits}.part": False}
+    old |= {f".a.npz.b.{digits}.part": False, f".[a].npz.{digits}.part": False, ".a.npz.part": False}
+    for name in (*old, f".a.npz.{digits[::-1]}.part"):
+        (tmp_path / name).touch()
+    for name in old:
+        os.utime(tmp_path / name, (0, time.time() - 90_000))
+    network().save(tmp_path / "a.npz")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert {name: name not in left for name in old} == old
+    assert f".a.npz.{digits[::-1]}.part" in left, "somebody may be at work on it"
+
+
 def test_a_saved_file_has_the_permissions_of_any_new_file_and_follows_links(tmp_path):
     (tmp_path / "plain").write_bytes(b"")
     os.symlink(tmp_path / "target.npz", tmp_path / "link.npz")
@@ -277,6 +292,9 @@ def test_a_hostile_array_header_is_refused(tmp_path):
         with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
             archive.writestr("W0.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text)
         refused(tmp_path / "a.npz", "W0 is not a NumPy array")
+        with pytest.raises(FormatError) as caught:
+            load(tmp_path / "a.npz")
+        assert len(str(caught.value)) < len(str(tmp_path)) + 400
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

@@ -169,7 +169,7 @@ def test_the_estimator_is_left_alone():
     assert pickle.dumps(pipeline) == before
 
 
-def test_without_scikit_learn_the_error_names_the_extra(monkeypatch):
+def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(ImportError, match=r'pip install "foldline\[scikit-learn\]"'):
+    with pytest.raises(ImportError, match="needs scikit-learn: pip install scikit-learn"):
         from_sklearn(None)

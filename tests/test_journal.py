@@ -73,7 +73,7 @@ def test_another_question_is_refused_by_what_differs(path):
 
 
 def test_another_version_and_other_files_are_refused(path):
-    text = path.read_bytes().replace(b"journal 2\n", b"journal 1\n")
+    text = path.read_bytes().replace(b"journal 3\n", b"journal 1\n")
     path.write_bytes(text)
     with pytest.raises(FormatError, match="a journal of another version"):
         Journal(path, QUESTION)
@@ -81,6 +81,20 @@ def test_another_version_and_other_files_are_refused(path):
     with pytest.raises(FormatError, match="not a journal"):
         Journal(path, QUESTION)
     assert path.read_bytes().startswith(b"a letter")
+
+
+def test_what_to_do_about_a_damaged_head_is_said(path):
+    whole = path.read_bytes()
+    for i in (3, 18, 21, 60):
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :])
+        with pytest.raises(FormatError, match=r"run\.journal: .*delete it to begin anew"):
+            Journal(path, QUESTION)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="devices of POSIX")
+def test_a_device_is_no_journal():
+    with pytest.raises(ValueError, match=f"{os.devnull} is not a regular file"):
+        Journal(os.devnull, QUESTION)
 
 
 def test_one_process_at_a_time(path):

@@ -214,7 +214,15 @@ def test_neurons_that_cancel_cross_without_a_knot():
     found = fl.knots(net, [-1.0], [1.0])
     assert found.neuron.tolist() == [0, 1] and found.t.tolist() == [0.5, 0.5]
     assert not found.is_knot.any()
-    assert repr(found) == "Knots(2 crossings, 0 knots)"
+    assert repr(found) == "Knots(1 crossing, 0 knots)"
+
+
+def test_neurons_that_flip_at_one_place_make_one_crossing():
+    net = fl.Network([([[1.0], [1.0], [1.0]], [0.5, 0.0, 0.0]), ([[1.0, 1.0, 1.0]], None)])
+    found = fl.knots(net, [[-1.0], [-1.0]], [[0.5], [-0.25]])
+    assert found.t.tolist() == [1 / 3, 2 / 3, 2 / 3, 2 / 3]
+    assert (found.n_crossings, found.n_knots) == (3, 3)
+    assert repr(fl.knots(net, [-1.0], [-0.25])) == "Knots(1 crossing, 1 knot)"
 
 
 def test_many_segments_in_one_call_are_each_found_alone():

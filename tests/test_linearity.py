@@ -260,6 +260,13 @@ def test_regions_up_to_a_limit_prove_a_share_of_the_domain():
     assert verdict.slope_change == 0
 
 
+def test_maps_that_are_seen_to_differ_are_a_no_however_short_the_time():
+    net = fl.Network(*networks.random_network(3, (2, 16, 16, 1), slopes=0))
+    verdict = fl.check_affine(net, SQUARE, time_limit=1e-6)
+    assert verdict.status == "not_affine" and verdict.verify()
+    assert verdict.slope_change > 0 and verdict.n_regions > 1
+
+
 def test_a_time_limit_is_kept_and_what_was_found_is_returned():
     net = fl.Network(*dyadic_cells(40, 4))
     begin = time.monotonic()

@@ -317,6 +317,11 @@ def test_things_that_are_no_layers_are_refused(layers):
         fl.Network(layers)
 
 
+def test_a_name_is_checked_where_there_is_nothing_to_activate():
+    with pytest.raises(ValueError, match="activation 'tanh'"):
+        fl.Network([(ONE, None)], "tanh")
+
+
 @pytest.mark.parametrize(
     "activation, error",
     [

@@ -167,7 +167,7 @@ def test_counts_say_what_they_are():
     assert alone.saturated and alone.inverse_simpson == np.inf and alone.coverage == 0
     assert "a region of their own" in str(alone)
     assert "lower bound on the number of regions, never a count" in str(few)
-    assert "100" not in str(fl.PatternCount(2, 10**6, 1, 0, 10**9)).splitlines()[-1]
+    assert "100" not in str(fl.PatternCount(2, 10**6, 1, 0, 10**9)).splitlines()[2]
     nothing = fl.count_patterns(NET, iter([]))
     assert nothing.n_points == 0 and str(nothing) == "No points: nothing is known."
 
@@ -183,3 +183,56 @@ def test_coverage_is_within_three_standard_errors_of_the_volume_seen(seed):
     error = np.sqrt(found.singletons + 2 * found.doubletons) / found.n_points
     assert abs(found.coverage - seen) < 3 * error
     assert found.distinct < found.chao1_lower < len(regions)
+
+
+HIDDEN = fl.Network([([[1.0], [1.0]], [0.0, 0.95]), ([[1.0, 1.0]], None)])  # a region of 2.5%, at -1
+
+
+@pytest.mark.parametrize("n", [20, 100, 1000])
+def test_the_bound_of_coverage_fails_no_more_often_than_it_says(n):
+    box, runs, failures = fl.Box(-1, 1, n_in=1), 400, 0
+    regions = fl.regions(HIDDEN, box)
+    for seed in range(runs):
+        points = fl.sample.uniform(box, n, seed).block(0)
+        found = fl.count_patterns(HIDDEN, points)
+        seen = regions.volumes[np.unique(regions.region_of(points))].sum() / 2
+        failures += found.coverage_lower > seen
+    assert failures <= 0.05 * runs
+
+
+@pytest.mark.parametrize("n", [50, 400, 10_000])
+@pytest.mark.parametrize("decay", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("n_regions", [3, 100, 5000])
+def test_the_bound_of_coverage_holds_for_regions_of_any_sizes(n, decay, n_regions):
+    shares = np.arange(1.0, n_regions + 1) ** -decay
+    shares /= shares.sum()
+    rng, runs, failures, gap = np.random.default_rng(n), 200, 0, 0.0
+    for _ in range(runs):
+        times = rng.multinomial(n, shares)
+        once, twice = int((times == 1).sum()), int((times == 2).sum())
+        pairs = int((times * (times - 1)).sum())
+        found = fl.PatternCount(np.count_nonzero(times), n, once, twice, pairs)
+        failures += found.coverage_lower > shares[times > 0].sum()
+        gap = max(gap, found.coverage - found.coverage_lower)
+    assert failures <= 0.05 * runs
+    # the bound of McAllester and Schapire, which this one is to be no looser than for samples like these
+    assert gap <= (2 * 2**0.5 + 3**0.5) * np.sqrt(np.log(3 / 0.05) / n)
+
+
+def test_the_sentence_claims_no_more_than_the_bound():
+    box = fl.Box(-1, 1, n_in=1)
+    few, many = (fl.count_patterns(HIDDEN, fl.sample.uniform(box, n)) for n in (10, 100_000))
+    assert few.coverage == many.coverage == 1
+    assert few.coverage_lower < 0.1 and 0.9997 < many.coverage_lower < 1 - 3 / 100_000
+    assert f"At least {few.coverage_lower:.2%} of the volume" in str(few)
+    assert "At least 99.97% of the volume" in str(many)
+    assert "too few" in str(fl.PatternCount(1, 2, 0, 1, 2))
+    assert "seem" not in str(fl.PatternCount(2, 2, 2, 0, 0))
+
+
+def test_pieces_of_lines_and_sketches_are_estimates_without_a_bound():
+    lines = fl.count_patterns(HIDDEN, fl.sample.lines(fl.Box(-1, 1, n_in=1), 10))
+    sketch = fl.PatternCount(2, 1000, 0, 0, 10**6, standard_error=0.004)
+    for found, claim in ((lines, "About 96.66% of further pieces"), (sketch, "About 99.90% of the volume")):
+        assert found.coverage_lower == 0
+        assert claim in str(found) and "an estimate, without a bound" in str(found)

@@ -56,7 +56,7 @@ def test_every_region_is_drawn_and_no_gap_is_left(net, color_by):
     found = fl.regions(integer_network(*net), fl.Box(-1, 1, n_in=2))
     ax = fl.plot.regions(found, color_by=color_by)
     assert len(ax.collections[0].get_paths()) == len(found)
-    assert ax.get_title() == f"{len(found):,} regions, proved"
+    assert ax.get_title() == f"{len(found):,} activation regions, proved"
     assert background(ax) == 0
     # k regions that share a pixel leave at most (1 - 1/k)^k < 1/e of what is under them.
     assert most_that_shines_through(ax, ax.patches[0].set_facecolor) < 0.38
@@ -118,10 +118,12 @@ def test_the_output_is_drawn_as_the_network_has_it(found):
 @pytest.mark.parametrize(
     ("domain", "names"),
     [
-        (fl.Box(-1, 1, n_in=2), ("x0", "x1")),
-        (fl.Ball([1, 1], 1), ("x0 from the centre", "x1 from the centre")),
-        (fl.Plane([3, 0, 0], [0, 0, 1], [0, 1, 0]), ("x2", "x1")),
-        (fl.Plane([3, 0, 0], [1, 0, 0], [0, 2, 0]), ("s", "t")),
+        (fl.Box(-1, 1, n_in=2), ("x1", "x2")),
+        (fl.Ball([1, 1], 1), ("x1", "x2")),
+        (fl.Plane([3, 0, 0], [0, 0, 1], [0, 1, 0]), ("x3", "x2")),
+        (fl.Plane([3, 0, 0], [1, 0, 0], [0, 2, 0]), ("x1", "x2")),
+        (fl.Plane([0, 0], [1, 0], [1, 1]), ("s", "t")),
+        (fl.Plane([0, 0, 0], [1, 0, 0], [0, 1, 1]), ("s", "t")),
     ],
 )
 def test_axes_have_the_name_of_the_input_that_they_are(domain, names):
@@ -130,11 +132,35 @@ def test_axes_have_the_name_of_the_input_that_they_are(domain, names):
     assert (ax.get_xlabel(), ax.get_ylabel()) == names
 
 
+def test_axes_can_be_named(found):
+    ax = fl.plot.regions(found, names=("dose", "age"))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("dose", "age")
+    with pytest.raises(ValueError, match="wanted 2 different ones"):
+        fl.plot.regions(found, names=("dose",))
+
+
+def test_ticks_are_values_of_the_inputs():
+    plane = fl.Plane([0, 1500, 60], [0, 0, -15], [0, 2, 0])
+    ax = fl.plot.regions(fl.regions(integer_network(0, (3, 3, 1)), plane))
+    for axis, start, step in ((ax.xaxis, 60, -15), (ax.yaxis, 1500, 2)):
+        shown = [float(label.get_text()) for label in axis.get_ticklabels()]
+        assert len(shown) > 3
+        np.testing.assert_allclose(start + step * axis.get_ticklocs(), shown)
+
+
+def test_arrows_tell_opposite_slopes_apart():
+    net = fl.Network([([[1.0, 1.0], [-1.0, -1.0]], None), ([[1.0, 1.0]], None)])  # |x1 + x2|
+    ax = fl.plot.regions(fl.regions(net, fl.Box(-1, 1, n_in=2)), color_by="slope")
+    (arrows,) = (c for c in ax.collections if hasattr(c, "U"))
+    uphill = np.stack([arrows.U, arrows.V], axis=1) * np.sqrt(2)
+    np.testing.assert_allclose(uphill, np.sign(arrows.get_offsets().sum(axis=1))[:, None] * [[1, 1]])
+
+
 def test_a_part_of_the_regions_is_drawn_as_a_part(found):
     part = fl.regions(found.net, found.domain, max_regions=3)
     ax = fl.plot.regions(part, color_by="output")
-    assert ax.get_title() == "3 regions, and there are more"
-    ax.set(xlim=(-1, 1), ylim=(-1, 1))
+    assert ax.get_title() == "3 activation regions, and there are more"
+    assert ax.get_xlim() == ax.get_ylim() == (-1, 1)
     assert background(ax) == 1
 
 
@@ -150,9 +176,9 @@ def test_pictures_are_saved_whole_or_not_at_all(found, tmp_path):
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_without_matplotlib_the_error_names_the_extra(found, monkeypatch):
+def test_without_matplotlib_the_error_says_what_to_install(found, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(ImportError, match=r"pip install \"foldline\[plot\]\""):
+    with pytest.raises(ImportError, match="pip install matplotlib"):
         fl.plot.regions(found)
 
 
@@ -184,6 +210,8 @@ def test_what_cannot_be_drawn_is_refused(found):
     solid = fl.regions(integer_network(0, (3, 2, 1)), fl.Box(-1, 1, n_in=3))
     with pytest.raises(ValueError, match="3 dimensions"):
         fl.plot.regions(solid)
+    with pytest.raises(TypeError, match=r"wanted Regions, of foldline.regions\(net, domain\)"):
+        fl.plot.regions(solid.net, solid.domain)
     with pytest.raises(ValueError, match="no vertices"):
         layers, slopes = networks.random_network(0, (2, 3, 1))
         net = fl.Network(layers, activation=slopes)

@@ -164,6 +164,8 @@ def test_a_limit_gives_a_lower_bound_that_says_so():
     ("make", "message"),
     [
         (lambda: fl.Box(0, 0, n_in=2), "empty or flat"),
+        (lambda: fl.Box([2**53], [2**53 + 1]), "is 9007199254740993; both round to 9007199254740992.0"),
+        (lambda: fl.Box(-(2**60) - 1, -(2**60), n_in=2), "both round to -1.152921504606847e"),
         (lambda: fl.Box([0, 1], [1, 1]), r"low\[1\] is 1.0, high\[1\] is 1.0"),
         (lambda: fl.Box(-1, 1), "wanted n_in="),
         (lambda: fl.Box([0, 0], [1, 1, 1]), "wanted"),
@@ -217,8 +219,9 @@ def test_bad_arguments_are_refused():
         fl.count_regions(net, box, kind="cells")
     with pytest.raises(ValueError, match="max_regions is 0"):
         fl.count_regions(net, box, max_regions=0)
-    with pytest.raises(ValueError, match="max_regions is 1.5; wanted a whole number"):
-        fl.count_regions(net, box, max_regions=1.5)
-    assert fl.count_regions(net, box, max_regions=1e6).status == "complete"
+    for most in (1.5, 1.0, np.float64(1), np.inf, True, "1"):
+        with pytest.raises(TypeError, match="max_regions is .*; wanted an int"):
+            fl.count_regions(net, box, max_regions=most)
+    assert type(fl.count_regions(net, box, max_regions=np.int64(1)).count) is int
     with pytest.raises(ValueError, match="time_limit is -1"):
         fl.count_regions(net, box, time_limit=-1)

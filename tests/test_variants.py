@@ -1,6 +1,8 @@
 """Every instruction set of this machine: forced, right, bit-identical, and inside its buffers."""
 
 import json
+import platform
+import re
 import signal
 import subprocess
 import sys
@@ -17,11 +19,27 @@ from foldline import _core
 NAMES = tuple(_core.isa_available())
 every_isa = pytest.mark.parametrize("isa", NAMES)
 
+CPUINFO = Path("/proc/cpuinfo")
 
-def test_the_list_is_of_known_names_and_ends_with_the_baseline():
-    assert list(NAMES) == sorted(set(NAMES), key=NAMES.index)
-    assert set(NAMES) <= {"avx512_gfni", "avx512", "avx2", "neon", "baseline"}
+
+def instruction_sets():
+    """(name, compiler flags) of those in isa.def for this machine, in its order."""
+    text = (Path(__file__).parents[1] / "csrc" / "isa.def").read_text()
+    _, x86_64, aarch64, every = re.split("^#.*$", text, flags=re.M)
+    mine = {"x86_64": x86_64, "AMD64": x86_64, "aarch64": aarch64, "arm64": aarch64}
+    return re.findall(r'^FL_ISA\((\w+), "(.*?)"', mine.get(platform.machine(), "") + every, re.M)
+
+
+def test_the_list_is_in_the_order_of_preference_and_ends_with_the_baseline():
+    assert NAMES == tuple(name for name, _ in instruction_sets() if name in NAMES)
     assert NAMES[-1] == "baseline"
+
+
+@pytest.mark.skipif(not CPUINFO.exists(), reason="reads /proc")
+def test_every_instruction_set_that_the_processor_has_is_found():
+    there = set(CPUINFO.read_text().split())
+    wanted = [name for name, flags in instruction_sets() if there.issuperset(re.findall(r"-m(\w+)", flags))]
+    assert NAMES == tuple(wanted)
 
 
 @every_isa
@@ -223,3 +241,18 @@ def test_no_byte_beside_points_out_and_results_is_touched(isa, run_python):
     done = run_python(GUARDED, "product", isa=isa)
     assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}{done.stderr}"
     assert done.stdout == f"checked {2 * 6 * 20 * 2 * 2}\n"
+
+
+KERNELS = """
+import numpy as np
+import foldline as fl
+from foldline import walk
+nets = [fl.Network([(np.ones((1, 1), dtype), None)]) for dtype in (np.float32, np.float64)]
+cells = walk._prepared(nets[1], fl.Box(-1, 1, n_in=1), certify=True)
+print(fl.show_config().isa, *[net._core.isa for net in nets], cells.isa)
+"""
+
+
+@every_isa
+def test_the_kernels_are_those_of_the_instruction_set_that_is_forced(isa, run_python):
+    assert run_python(KERNELS, isa=isa).stdout.split() == [isa] * 4

@@ -44,20 +44,22 @@ cdef extern from "foldline.h" nogil:
         void *offsets
         void *radii
         fl_norm radius_norm
+        int (*interrupted)(void *) noexcept nogil
+        void *context
 
     enum: FL_BLOCK
 
     size_t fl_isa_available(const char **names, size_t most)
+    const char *fl_isa_of(const char *isa)
 
     ctypedef struct fl_network_f32
     fl_status fl_network_new_f32(size_t, const size_t *, const float **, const float **, const float **,
                                  const char *, fl_network_f32 **)
     void fl_network_free_f32(fl_network_f32 *)
     size_t fl_network_neurons_f32(const fl_network_f32 *)
+    const char *fl_network_isa_f32(const fl_network_f32 *)
     fl_status fl_evaluate_f32(const fl_network_f32 *, const fl_request *)
     fl_status fl_patterns_if_exact_f32(const fl_network_f32 *, const fl_request *, uint8_t *)
-    fl_status fl_radii_of_patterns(const fl_network_f64 *network, const double *points, const uint8_t *patterns,
-                                   size_t n_points, fl_norm norm, double *radii)
     fl_status fl_local_maps_f32(const fl_network_f32 *, const uint8_t *, size_t, float *, float *)
     double fl_multiply_add_f32(const fl_network_f32 *, size_t)
 
@@ -66,10 +68,13 @@ cdef extern from "foldline.h" nogil:
                                  const char *, fl_network_f64 **)
     void fl_network_free_f64(fl_network_f64 *)
     size_t fl_network_neurons_f64(const fl_network_f64 *)
+    const char *fl_network_isa_f64(const fl_network_f64 *)
     fl_status fl_evaluate_f64(const fl_network_f64 *, const fl_request *)
     fl_status fl_patterns_if_exact_f64(const fl_network_f64 *, const fl_request *, uint8_t *)
     fl_status fl_local_maps_f64(const fl_network_f64 *, const uint8_t *, size_t, double *, double *)
     double fl_multiply_add_f64(const fl_network_f64 *, size_t)
+    fl_status fl_radii_of_patterns(const fl_network_f64 *, const double *, const uint8_t *, size_t, fl_norm,
+                                   double *, int (*)(void *) noexcept nogil, void *)
 
     ctypedef struct fl_knots_request:
         const double *starts
@@ -168,13 +173,14 @@ cdef extern from "foldline.h" nogil:
     ctypedef struct fl_cell_stats:
         uint64_t n_cells
         uint64_t n_decisions
-        uint64_t n_cuts
+        uint64_t n_decided
         double smallest_margin
 
     ctypedef struct fl_cells
     fl_status fl_cells_new(size_t, const size_t *, const double **, const double **, const double **,
                            const fl_cell_domain *, const char *, fl_cells **)
     void fl_cells_free(fl_cells *)
+    const char *fl_cells_isa(const fl_cells *)
     fl_status fl_cells_walk(const fl_cells *, const char *, const uint8_t *, size_t, const fl_cell_limits *,
                             fl_cell_rows *, fl_cell_opens *, fl_cell_stats *)
     void fl_cell_opens_free(fl_cell_opens *)
@@ -210,14 +216,14 @@ cdef extern from "foldline.h" nogil:
                                  const int64_t *, const fl_exact_domain *, fl_exact_cells **)
     void fl_exact_cells_free(fl_exact_cells *)
     fl_status fl_exact_cells_walk(const fl_exact_cells *, const uint8_t *, size_t, const fl_cell_limits *,
-                                  fl_exact_rows *, fl_cell_opens *, fl_cell_stats *)
+                                  fl_exact_rows *, fl_cell_opens *, uint64_t *)
     void fl_exact_rows_free(fl_exact_rows *)
 
 BLOCK = FL_BLOCK
 EXACT_MOST_INPUTS = FL_EXACT_MOST_INPUTS
 NORMS = {"inf": FL_NORM_INF, "1": FL_NORM_1, "2": FL_NORM_2}
 
-# The one place where a status becomes an exception.
+# The one place where a status becomes an exception; every status from 1 to STATUS_COUNT - 1 is there.
 STATUS_ERRORS = {
     FL_NO_MEMORY: (MemoryError, "out of memory"),
     FL_NONFINITE: (FloatingPointError, "points have NaN or infinity"),
@@ -240,18 +246,60 @@ def isa_available():
     return [(<bytes>names[i]).decode() for i in range(fl_isa_available(names, 16))]
 
 
-def isa_in_use():
-    """The instruction set of new networks: FOLDLINE_ISA, or the best."""
+cdef bytes isa_wanted():
+    """The instruction set for new networks: FOLDLINE_ISA, or the best."""
     available = isa_available()
     name = os.environ.get("FOLDLINE_ISA") or available[0]
     if name not in available:
         raise ValueError(f"FOLDLINE_ISA is {name!r}; this processor can use {', '.join(available)}")
-    return name
+    return name.encode()
+
+
+def isa_in_use():
+    """The instruction set that the kernels of new networks say they were compiled for."""
+    return fl_isa_of(isa_wanted()).decode()
 
 
 cdef inline char *address(array):
     """Where an ndarray's first element lies; None has no address."""
     return NULL if array is None else <char *><size_t>array.__array_interface__["data"][0]
+
+
+cdef inline char *row_of(array, size_t i):
+    """Where row i of an ndarray begins; None has no address."""
+    return NULL if array is None else address(array) + <ptrdiff_t>i * <ptrdiff_t>array.strides[0]
+
+
+cdef class Layers:
+    """A network's layers as the C core takes them: contiguous arrays of one dtype, which are kept."""
+
+    cdef size_t n
+    cdef size_t *widths
+    cdef void **weights
+    cdef void **biases
+    cdef void **slopes
+    cdef object arrays
+
+    def __cinit__(self, weights, biases, slopes):
+        cdef size_t n = len(weights), i
+        self.arrays = weights, biases, slopes
+        self.n = n
+        self.widths = <size_t *>malloc((n + 1) * sizeof(size_t))
+        self.weights = <void **>malloc(3 * n * sizeof(void *))
+        if not self.widths or not self.weights:
+            check(FL_NO_MEMORY)
+        self.biases = self.weights + n
+        self.slopes = self.biases + n
+        self.widths[0] = weights[0].shape[1]
+        for i in range(n):
+            self.widths[i + 1] = weights[i].shape[0]
+            self.weights[i] = address(weights[i])
+            self.biases[i] = address(biases[i])
+            self.slopes[i] = address(slopes[i]) if i + 1 < n else NULL
+
+    def __dealloc__(self):
+        free(self.widths)
+        free(self.weights)
 
 
 cdef class Core:
@@ -260,92 +308,57 @@ cdef class Core:
     cdef fl_network_f32 *f32
     cdef fl_network_f64 *f64
     cdef readonly size_t n_neurons
-    cdef readonly str isa
+    cdef readonly str isa  # as its kernels say
 
     def __init__(self, weights, biases, slopes):
-        cdef size_t n_layers = len(weights), i
-        cdef size_t *widths = <size_t *>malloc((n_layers + 1) * sizeof(size_t))
-        cdef void **arrays = <void **>malloc(3 * n_layers * sizeof(void *))
-        self.isa = isa_in_use()
-        isa = self.isa.encode()
-        try:
-            if not widths or not arrays:
-                raise MemoryError("out of memory")
-            widths[0] = weights[0].shape[1]
-            for i in range(n_layers):
-                widths[i + 1] = weights[i].shape[0]
-                arrays[i] = address(weights[i])
-                arrays[n_layers + i] = address(biases[i])
-                arrays[2 * n_layers + i] = address(slopes[i]) if i + 1 < n_layers else NULL
-            if weights[0].dtype.itemsize == 4:
-                check(fl_network_new_f32(n_layers, widths, <const float **>arrays,
-                                         <const float **>(arrays + n_layers),
-                                         <const float **>(arrays + 2 * n_layers), isa, &self.f32))
-                self.n_neurons = fl_network_neurons_f32(self.f32)
-            else:
-                check(fl_network_new_f64(n_layers, widths, <const double **>arrays,
-                                         <const double **>(arrays + n_layers),
-                                         <const double **>(arrays + 2 * n_layers), isa, &self.f64))
-                self.n_neurons = fl_network_neurons_f64(self.f64)
-        finally:
-            free(widths)
-            free(arrays)
+        cdef Layers a = Layers(weights, biases, slopes)
+        if weights[0].dtype.itemsize == 4:
+            check(fl_network_new_f32(a.n, a.widths, <const float **>a.weights, <const float **>a.biases,
+                                     <const float **>a.slopes, isa_wanted(), &self.f32))
+            self.n_neurons = fl_network_neurons_f32(self.f32)
+            self.isa = fl_network_isa_f32(self.f32).decode()
+        else:
+            check(fl_network_new_f64(a.n, a.widths, <const double **>a.weights, <const double **>a.biases,
+                                     <const double **>a.slopes, isa_wanted(), &self.f64))
+            self.n_neurons = fl_network_neurons_f64(self.f64)
+            self.isa = fl_network_isa_f64(self.f64).decode()
 
     def __dealloc__(self):
-        if self.f32:
-            fl_network_free_f32(self.f32)
-        if self.f64:
-            fl_network_free_f64(self.f64)
+        fl_network_free_f32(self.f32)
+        fl_network_free_f64(self.f64)
 
-    def evaluate(self, points, size_t step, stop, bint allow_nonfinite=False, outputs=None, patterns=None,
-                 certain=None, preactivations=None, maps=None, offsets=None, radii=None, norm="inf"):
+    def evaluate(self, points, size_t step, list stop not None, bint allow_nonfinite=False, outputs=None,
+                 patterns=None, certain=None, preactivations=None, maps=None, offsets=None, radii=None, norm="inf"):
         """Fill the arrays that are given, `step` rows at a time, until `stop` has an item.
 
-        Between steps signals are handled, so Ctrl-C ends the call.
+        Between steps, and during long ones, signals are handled, so Ctrl-C ends the call.
         """
-        cdef fl_request whole, part
+        cdef fl_request request
         cdef fl_status status
-        cdef size_t start, n = points.shape[0]
-        cdef size_t size = points.dtype.itemsize
-        cdef size_t n_in = points.shape[1]
-        cdef size_t n_out = maps.shape[1] if maps is not None else 0
-        whole.points = address(points)
-        whole.point_stride, whole.input_stride = points.strides
-        whole.n_points = n
-        whole.allow_nonfinite = allow_nonfinite
-        whole.outputs = address(outputs)
-        whole.output_stride, whole.output_column_stride = (0, 0) if outputs is None else outputs.strides
-        whole.patterns = <uint8_t *>address(patterns)
-        whole.certain = <uint8_t *>address(certain)
-        whole.preactivations = address(preactivations)
-        whole.maps = address(maps)
-        whole.offsets = address(offsets)
-        whole.radii = address(radii)
-        whole.radius_norm = NORMS[norm]
+        cdef size_t start, n = len(points)
+        request.point_stride, request.input_stride = points.strides
+        request.output_stride, request.output_column_stride = (0, 0) if outputs is None else outputs.strides
+        request.allow_nonfinite = allow_nonfinite
+        request.radius_norm = NORMS[norm]
+        request.interrupted, request.context = interrupted, <void *>stop
         for start in range(0, n, step):
-            part = whole
-            part.n_points = min(step, n - start)
-            part.points = <char *>whole.points + <ptrdiff_t>start * whole.point_stride
-            if whole.outputs:
-                part.outputs = <char *>whole.outputs + <ptrdiff_t>start * whole.output_stride
-            if whole.patterns:
-                part.patterns = whole.patterns + start * ((self.n_neurons + 7) // 8)
-            if whole.certain:
-                part.certain = whole.certain + start
-            if whole.preactivations:
-                part.preactivations = <char *>whole.preactivations + start * self.n_neurons * size
-            if whole.maps:
-                part.maps = <char *>whole.maps + start * n_out * n_in * size
-                part.offsets = <char *>whole.offsets + start * n_out * size
-            if whole.radii:
-                part.radii = <char *>whole.radii + start * size
+            request.n_points = min(step, n - start)
+            request.points = row_of(points, start)
+            request.outputs = row_of(outputs, start)
+            request.patterns = <uint8_t *>row_of(patterns, start)
+            request.certain = <uint8_t *>row_of(certain, start)
+            request.preactivations = row_of(preactivations, start)
+            request.maps = row_of(maps, start)
+            request.offsets = row_of(offsets, start)
+            request.radii = row_of(radii, start)
             with nogil:
                 if self.f32:
-                    status = fl_evaluate_f32(self.f32, &part)
+                    status = fl_evaluate_f32(self.f32, &request)
                 else:
-                    status = fl_evaluate_f64(self.f64, &part)
+                    status = fl_evaluate_f64(self.f64, &request)
             check(status)
             PyErr_CheckSignals()
+            raise_signal(stop)
             if stop:
                 return
 
@@ -379,8 +392,9 @@ cdef class Core:
                 status = fl_local_maps_f64(self.f64, rows, n_patterns, <double *>a, <double *>b)
         check(status)
 
-    def radii_of_patterns(self, points, patterns, radii, norm):
-        """Fill `radii` for points in double and their patterns, contiguous rows; a network in double only."""
+    def radii_of_patterns(self, points, patterns, radii, norm, list stop not None):
+        """Fill `radii` for points in double and their patterns, contiguous rows, until `stop` has an item; a
+        network in double only."""
         cdef const double *x = <const double *>address(points)
         cdef const uint8_t *rows = <const uint8_t *>address(patterns)
         cdef size_t n_points = points.shape[0]
@@ -388,8 +402,9 @@ cdef class Core:
         cdef fl_norm norm_number = NORMS[norm]
         cdef fl_status status
         with nogil:
-            status = fl_radii_of_patterns(self.f64, x, rows, n_points, norm_number, r)
+            status = fl_radii_of_patterns(self.f64, x, rows, n_points, norm_number, r, interrupted, <void *>stop)
         check(status)
+        raise_signal(stop)
 
     def multiply_add(self, size_t n_steps):
         """Run multiply-adds in registers; return how many floating-point operations that were."""
@@ -411,6 +426,12 @@ cdef int interrupted(void *stop) noexcept with gil:
     return len(<list>stop) > 0
 
 
+cdef raise_signal(list stop):
+    """Raise the exception that `interrupted` has put there, if it has."""
+    if stop and isinstance(stop[0], BaseException):
+        raise stop[0]
+
+
 cdef class Sweep:
     """A float64 network in the C core, for lines: in double, or `wide`. For one thread at a time."""
 
@@ -418,28 +439,13 @@ cdef class Sweep:
     cdef fl_sweep_wide *wide
 
     def __init__(self, weights, biases, slopes, bint wide=False):
-        cdef size_t n_layers = len(weights), i
-        cdef size_t *widths = <size_t *>malloc((n_layers + 1) * sizeof(size_t))
-        cdef const double **arrays = <const double **>malloc(3 * n_layers * sizeof(double *))
-        isa = isa_in_use().encode()
-        try:
-            if not widths or not arrays:
-                raise MemoryError("out of memory")
-            widths[0] = weights[0].shape[1]
-            for i in range(n_layers):
-                widths[i + 1] = weights[i].shape[0]
-                arrays[i] = <const double *>address(weights[i])
-                arrays[n_layers + i] = <const double *>address(biases[i])
-                arrays[2 * n_layers + i] = <const double *>address(slopes[i]) if i + 1 < n_layers else NULL
-            if wide:
-                check(fl_sweep_new_wide(n_layers, widths, arrays, arrays + n_layers, arrays + 2 * n_layers, isa,
-                                        &self.wide))
-            else:
-                check(fl_sweep_new_f64(n_layers, widths, arrays, arrays + n_layers, arrays + 2 * n_layers, isa,
-                                       &self.f64))
-        finally:
-            free(widths)
-            free(arrays)
+        cdef Layers a = Layers(weights, biases, slopes)
+        if wide:
+            check(fl_sweep_new_wide(a.n, a.widths, <const double **>a.weights, <const double **>a.biases,
+                                    <const double **>a.slopes, isa_wanted(), &self.wide))
+        else:
+            check(fl_sweep_new_f64(a.n, a.widths, <const double **>a.weights, <const double **>a.biases,
+                                   <const double **>a.slopes, isa_wanted(), &self.f64))
 
     def __dealloc__(self):
         fl_sweep_free_f64(self.f64)
@@ -459,11 +465,11 @@ cdef class Sweep:
         request.room = len(rows["t"]) - first_row
         request.row_counts = <int64_t *>address(row_counts)
         request.first_slope = <double *>address(first_slope)
-        request.t = <double *>address(rows["t"]) + first_row
-        request.t_error = <double *>address(rows["t_error"]) + first_row
-        request.neuron = <int32_t *>address(rows["neuron"]) + first_row
-        request.slope_after = <double *>address(rows["slope_after"]) + first_row * <size_t>first_slope.shape[1]
-        request.is_knot = <uint8_t *>address(rows["is_knot"]) + first_row
+        request.t = <double *>row_of(rows["t"], first_row)
+        request.t_error = <double *>row_of(rows["t_error"], first_row)
+        request.neuron = <int32_t *>row_of(rows["neuron"], first_row)
+        request.slope_after = <double *>row_of(rows["slope_after"], first_row)
+        request.is_knot = <uint8_t *>row_of(rows["is_knot"], first_row)
         request.interrupted = interrupted
         request.context = <void *>stop
         with nogil:
@@ -472,8 +478,7 @@ cdef class Sweep:
             else:
                 status = fl_knots_wide(self.wide, &request)
         check(status)
-        if stop and isinstance(stop[0], BaseException):
-            raise stop[0]
+        raise_signal(stop)
         return request.n_done, request.n_rows, bool(request.undecided)
 
 
@@ -488,7 +493,7 @@ cdef class PatternSet:
         if owner is None:
             self.set = fl_pattern_set_new()
             if not self.set:
-                raise MemoryError("out of memory")
+                check(FL_NO_MEMORY)
 
     def __dealloc__(self):
         if self.set and self.owner is None:
@@ -544,7 +549,7 @@ cdef class PatternSketch:
     def __cinit__(self):
         self.sketch = fl_pattern_sketch_new()
         if not self.sketch:
-            raise MemoryError("out of memory")
+            check(FL_NO_MEMORY)
 
     def __dealloc__(self):
         fl_pattern_sketch_free(self.sketch)
@@ -592,14 +597,12 @@ cdef class Cells:
 
     cdef fl_cells *cells
     cdef readonly size_t d
+    cdef readonly str isa
 
     def __init__(self, weights, biases, slopes, *, inputs, input_errors, one, reach, half_spaces, vertices,
                  facets, bint certify=True):
-        cdef size_t n_layers = len(weights), i
-        cdef size_t *widths = <size_t *>malloc((n_layers + 1) * sizeof(size_t))
-        cdef double **arrays = <double **>malloc(3 * n_layers * sizeof(double *))
+        cdef Layers a = Layers(weights, biases, slopes)
         cdef fl_cell_domain domain
-        isa = isa_in_use().encode()
         self.d = domain.d = len(reach)
         domain.n_inputs = len(inputs)
         domain.inputs = <double *>address(inputs)
@@ -612,29 +615,18 @@ cdef class Cells:
         domain.vertices = <double *>address(vertices)
         domain.facets = <uint32_t *>address(facets)
         domain.certify = certify
-        try:
-            if not widths or not arrays:
-                raise MemoryError("out of memory")
-            widths[0] = weights[0].shape[1]
-            for i in range(n_layers):
-                widths[i + 1] = weights[i].shape[0]
-                arrays[i] = <double *>address(weights[i])
-                arrays[n_layers + i] = <double *>address(biases[i])
-                arrays[2 * n_layers + i] = <double *>address(slopes[i]) if i + 1 < n_layers else NULL
-            check(fl_cells_new(n_layers, widths, <const double **>arrays, <const double **>(arrays + n_layers),
-                               <const double **>(arrays + 2 * n_layers), &domain, isa, &self.cells))
-        finally:
-            free(widths)
-            free(arrays)
+        check(fl_cells_new(a.n, a.widths, <const double **>a.weights, <const double **>a.biases,
+                           <const double **>a.slopes, &domain, isa_wanted(), &self.cells))
+        self.isa = fl_cells_isa(self.cells).decode()
 
     def __dealloc__(self):
         fl_cells_free(self.cells)
 
     def walk(self, str engine, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, double longest,
-             str want):
-        """Walk below a prefix. Returns the number of cells and decisions, the smallest margin, the opens
-        (bits, lengths, ties) and, where wanted, the rows (patterns, points, volumes, vertex ends, vertices,
-        facet ends, facets): arrays' bytes."""
+             str want, list stop not None):
+        """Walk below a prefix, until `stop` has an item. Returns the numbers of cells, of signs asked for and of
+        signs found, the smallest margin, the opens (bits, lengths, ties) and, where wanted, the rows (patterns,
+        points, volumes, vertex ends, vertices, facet ends, facets): arrays' bytes."""
         cdef fl_cell_limits limits
         cdef fl_cell_opens opens
         cdef fl_cell_rows rows
@@ -644,7 +636,6 @@ cdef class Cells:
         cdef bytes name = engine.encode()
         cdef const char *c_name = name
         cdef const uint8_t *bits = prefix
-        stop = []
         limits.most_cells, limits.seconds, limits.longest = most_cells, seconds, longest
         limits.interrupted, limits.context = interrupted, <void *>stop
         memset(&opens, 0, sizeof(opens))
@@ -658,8 +649,7 @@ cdef class Cells:
                 status = fl_cells_walk(self.cells, c_name, bits, n_prefix, &limits, &rows if want_rows else NULL,
                                        &opens, &stats)
             check(status)
-            if stop:
-                raise stop[0]
+            raise_signal(stop)
             found = None if not want_rows else (
                 copied(rows.patterns, rows.n, opens.n_bytes),
                 copied(rows.points, rows.n * self.d, sizeof(double)),
@@ -672,6 +662,7 @@ cdef class Cells:
             return (
                 stats.n_cells,
                 stats.n_decisions,
+                stats.n_decided,
                 stats.smallest_margin,
                 (copied(opens.bits, opens.n, opens.n_bytes), copied(opens.lengths, opens.n, sizeof(size_t)),
                  copied(opens.ties, opens.n, 1)),
@@ -689,12 +680,10 @@ cdef class ExactCells:
     cdef size_t d, n_out
 
     def __init__(self, weights, biases, slopes, ones, *, inputs, one, n_lines, points, n_facets, facets):
-        cdef size_t n_layers = len(weights), i
-        cdef size_t *widths = <size_t *>malloc((n_layers + 1) * sizeof(size_t))
-        cdef int64_t **arrays = <int64_t **>malloc(3 * n_layers * sizeof(int64_t *))
+        cdef Layers a = Layers(weights, biases, slopes)
         cdef fl_exact_domain domain
         self.d = domain.d = points.shape[1] - 1
-        self.n_out = len(biases[n_layers - 1])
+        self.n_out = a.widths[a.n]
         domain.inputs = <int64_t *>address(inputs)
         domain.one = <int64_t *>address(one)
         domain.n_lines = n_lines
@@ -702,47 +691,35 @@ cdef class ExactCells:
         domain.n_facets = n_facets
         domain.points = <int64_t *>address(points)
         domain.facets = <uint64_t *>address(facets)
-        try:
-            if not widths or not arrays:
-                raise MemoryError("out of memory")
-            widths[0] = weights[0].shape[1]
-            for i in range(n_layers):
-                widths[i + 1] = weights[i].shape[0]
-                arrays[i] = <int64_t *>address(weights[i])
-                arrays[n_layers + i] = <int64_t *>address(biases[i])
-                arrays[2 * n_layers + i] = <int64_t *>address(slopes[i]) if i + 1 < n_layers else NULL
-            check(fl_exact_cells_new(n_layers, widths, <const int64_t **>arrays,
-                                     <const int64_t **>(arrays + n_layers), <const int64_t **>(arrays + 2 * n_layers),
-                                     <int64_t *>address(ones), &domain, &self.cells))
-        finally:
-            free(widths)
-            free(arrays)
+        check(fl_exact_cells_new(a.n, a.widths, <const int64_t **>a.weights, <const int64_t **>a.biases,
+                                 <const int64_t **>a.slopes, <int64_t *>address(ones), &domain, &self.cells))
 
     def __dealloc__(self):
         fl_exact_cells_free(self.cells)
 
-    def walk(self, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, str want):
-        """Walk below a prefix. Returns the number of cells, the opens (bits, lengths, ties), arrays' bytes, and
-        likewise, where `want` is not "count", the patterns, and where it is "rows" (forms, vertex ends, vertices,
-        facet ends, member ends, members)."""
+    def walk(self, bytes prefix, size_t n_prefix, uint64_t most_cells, double seconds, str want, list stop not None):
+        """Walk below a prefix, until `stop` has an item. Returns the number of cells, the opens (bits, lengths,
+        ties), arrays' bytes, and likewise, where `want` is not "count", the patterns, and where it is "rows"
+        (forms, vertex ends, vertices, facet ends, member ends, members)."""
         cdef fl_cell_limits limits
         cdef fl_cell_opens opens
         cdef fl_exact_rows rows
-        cdef fl_cell_stats stats
+        cdef uint64_t n_cells = 0
         cdef fl_status status
         cdef bint want_patterns = want != "count"
         cdef const uint8_t *bits = prefix
         memset(&limits, 0, sizeof(limits))
         limits.most_cells, limits.seconds = most_cells, seconds
+        limits.interrupted, limits.context = interrupted, <void *>stop
         memset(&opens, 0, sizeof(opens))
         memset(&rows, 0, sizeof(rows))
-        memset(&stats, 0, sizeof(stats))
         rows.only_patterns = want != "rows"
         try:
             with nogil:
                 status = fl_exact_cells_walk(self.cells, bits, n_prefix, &limits, &rows if want_patterns else NULL,
-                                             &opens, &stats)
+                                             &opens, &n_cells)
             check(status)
+            raise_signal(stop)
             found = None if rows.only_patterns else (
                 copied(rows.forms, rows.n * self.n_out * (self.d + 1), sizeof(int64_t)),
                 copied(rows.vertex_ends, rows.n, sizeof(size_t)),
@@ -752,7 +729,7 @@ cdef class ExactCells:
                 copied(rows.members, rows.n_members, sizeof(uint32_t)),
             )
             return (
-                stats.n_cells,
+                n_cells,
                 (copied(opens.bits, opens.n, opens.n_bytes), copied(opens.lengths, opens.n, sizeof(size_t)),
                  copied(opens.ties, opens.n, 1)),
                 copied(rows.patterns, rows.n, opens.n_bytes) if want_patterns else None,

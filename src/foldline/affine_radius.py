@@ -7,12 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from . import cells
-from .counting import check_question
-from .domains import Ball, Space
+from .checks import check_net, check_norm
+from .domains import Ball, Space, check_question
 from .evaluation import linear_radius, unpack_patterns
 from .exact_cells import ExactWalk
 from .exact_forms import forms_on, map_on
-from .lipschitz import check_norm
 from .maps import maps_of
 from .survey import ExactRegion, batches
 
@@ -79,7 +78,8 @@ def affine_radius(net, points, norm="inf", *, time_limit=None, max_regions=None)
     >>> fl.linear_radius(net, [[0.5]]), fl.affine_radius(net, [[0.5]]).lower    # x, up to 2
     (array([0.5]), array([1.5]))
     """
-    check_question(net, Space(getattr(net, "n_in", 1)), time_limit=time_limit, max_regions=max_regions)
+    check_net(net)
+    check_question(net, Space(net.n_in), max_regions=max_regions, time_limit=time_limit)
     check_norm(norm, ("inf",))
     points = np.asarray(points)
     wide = net.astype(np.float64)

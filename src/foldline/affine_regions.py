@@ -14,11 +14,14 @@ from .evaluation import unpack_patterns
 from .exact_cells import MOST_DIMENSIONS_OF_CORNERS
 from .maps import maps_of
 from .walk import MOST_DIMENSIONS_IN_TIME, Rows, Walk, check_engine, parts
+from .wording import counted
 
 __all__ = ["by_regions"]
 
 _MOST_POINTS = 20_000
 _N_ATTEMPTS = 4
+# Seconds, past the limit if need be: different maps are a no, which only lacks its witness.
+_LEFT_FOR_WITNESS = 0.2
 
 
 def by_regions(question, most):
@@ -39,12 +42,15 @@ def by_regions(question, most):
                 break
         if is_open:
             break
-    limit = f"a limit was met after {seen.n:,} regions"
+    limit = f"a limit was met after {counted(seen.n, 'region')}"
     if d > MOST_DIMENSIONS_OF_CORNERS and seen.n <= most and not question.late():
-        limit = f"after {seen.n:,} regions doubles do not decide, and in {d} dimensions integers are too slow"
+        there = counted(seen.n, "region")
+        limit = f"after {there} doubles do not decide, and in {d} dimensions integers are too slow"
     if question.tol:
         return _nearly(question, seen, limit if is_open else None)
     if is_open:
+        if seen.n_different:
+            limit += "; maps differ, but three points that show it were not found in time"
         return question.verdict("undecided", limit, volume_proved=seen.volume(), **seen.facts())
     if seen.n_different:
         reason = "regions have different maps, but on the segments between them that were tried no fold shows"
@@ -136,6 +142,7 @@ class _Seen:
 
     def _witness(self, chart, bits):
         """The verdict from a point of the first region and one of a region with another map."""
+        self.question.put_off(_LEFT_FOR_WITNESS)
         ends = [_generic(self.question, *region, self._rng) for region in (self.first_region, (chart, bits))]
         witness = witness_on(self.question, *ends) if all(ends) else None
         return None if witness is None else self.question.not_affine(witness, **self.facts())
@@ -224,7 +231,7 @@ def _nearly(question, seen, limit):
     try:
         deviation = certificate.deviation(deadline=question.end)
     except (TimeoutError, ValueError) as error:
-        reason = str(error) or f"a limit was met in proving {seen.n:,} regions"
+        reason = str(error) or f"a limit was met in proving {counted(seen.n, 'region')}"
         return question.verdict("undecided", reason, **facts)
     if deviation <= Fraction(question.tol):
         reason = "an affine map is within tol"

@@ -14,12 +14,13 @@ import numpy as np
 
 from .errors import FormatError
 
-__all__ = ["read"]
+__all__ = ["brief", "read"]
 
 _FREE_BYTES = 2**26
 _MAX_RATIO = 100
 _MAX_MEMBERS = 100_000
 _MAX_HEADER = 10_000
+_MAX_MESSAGE = 300
 
 
 def read(path, build, is_key, wanted, dtypes):
@@ -44,7 +45,13 @@ def read(path, build, is_key, wanted, dtypes):
         except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError) as error:
             raise FormatError(f"{path}: not a whole .npz file: {error}") from None
         except (ValueError, TypeError, NotImplementedError, RuntimeError, OverflowError) as error:
-            raise FormatError(f"{path}: {error}") from None
+            raise FormatError(f"{path}: {brief(error)}") from None
+
+
+def brief(error):
+    """The beginning of a message, which may go on with all that a damaged file has for a name or a header."""
+    text = str(error)
+    return text if len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}..."
 
 
 def _arrays(archive, file_size, is_key, wanted, dtypes):

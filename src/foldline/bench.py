@@ -88,8 +88,9 @@ def on_one_thread(main):
 # What is measured ---------------------------------------------------------------------------------
 
 
-def random_network(shape, dtype="float32", seed=0):
-    """A ReLU network with normal weights of variance 2 / n_in; `shape` reads ``"5-50x6-5"``.
+def random_network(shape, dtype="float32", seed=0, bias=0.1):
+    """A ReLU network with normal weights of variance 2 / n_in and normal biases of standard deviation `bias`;
+    `shape` reads ``"5-50x6-5"``.
 
     Examples
     --------
@@ -106,7 +107,7 @@ def random_network(shape, dtype="float32", seed=0):
     layers = []
     for n_in, n_out in zip(widths, widths[1:]):
         weights = rng.standard_normal((n_out, n_in)) * np.sqrt(2 / n_in)
-        layers.append((weights.astype(dtype), (0.1 * rng.standard_normal(n_out)).astype(dtype)))
+        layers.append((weights.astype(dtype), (bias * rng.standard_normal(n_out)).astype(dtype)))
     return Network(layers)
 
 
@@ -401,6 +402,7 @@ class Comparison:
     peak_flops_per_second: float
     threads: float
     rows: tuple[Row, ...]
+    not_installed: tuple[str, ...] = ()
 
     def row(self, name, job=OUTPUTS):
         """The row of contestant `name`, or None where it is not installed."""
@@ -430,6 +432,7 @@ class Comparison:
             if row.name != "foldline":
                 line += f"   {self.ratio(row.name, row.job):.2f} x as fast"
             lines.append(line)
+        lines += [f"{name}: not installed" for name in self.not_installed]
         lines.append(
             f"The peak is {self.peak_flops_per_second / 1e9:.1f} GFLOP/s of fused multiply-adds, "
             "measured in between."
@@ -471,9 +474,12 @@ def compare(net, points, seconds=3.0, peers=("torch", "onnxruntime"), progress=N
         ("NumPy", OUTPUTS, None): lambda: numpy_peer(points),
         ("NumPy", BOTH, None): lambda: numpy_peer.evaluate(points),
     }
+    not_installed = []
     for name in peers:
         run = {"torch": torch_peer, "onnxruntime": onnxruntime_peer}[name](net)
-        if run is not None:
+        if run is None:
+            not_installed.append(name if name == "torch" else f"{name}, or onnx")
+        else:
             batch = best_batch(run, points)
             jobs[name, OUTPUTS, batch] = lambda run=run, batch=batch: run(points, batch)
 
@@ -506,6 +512,7 @@ def compare(net, points, seconds=3.0, peers=("torch", "onnxruntime"), progress=N
             Row(*key, best[key], len(points) / best[key], work / best[key], work / best[key] / peak)
             for key in jobs
         ),
+        not_installed=tuple(not_installed),
     )
 
 

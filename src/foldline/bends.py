@@ -55,8 +55,8 @@ def _pairs(question, rng):
         half = _N_TRIPLES // 2
         upper = rng.random((half, len(low))) < 0.5
         near = rng.uniform(0, 0.125, (half, 1))
-        x[:half] += (1 - near) * (np.where(upper, high, low) - x[:half])
-        y[:half] += (1 - near) * (np.where(upper, low, high) - y[:half])
+        x[:half] = near * x[:half] + (1 - near) * np.where(upper, high, low)
+        y[:half] = near * y[:half] + (1 - near) * np.where(upper, low, high)
     return x, y
 
 
@@ -70,7 +70,8 @@ def uniform(question, n, rng):
     ends = domain._bounds()
     if ends is None:
         return rng.standard_normal((n, d)) * 10 ** rng.uniform(-2, 3, (n, 1))
-    points = rng.uniform(*ends, (n, d))
+    t = rng.random((n, d))
+    points = (1 - t) * ends[0] + t * ends[1]  # what ends differ by may overflow
     return points + domain.center if isinstance(domain, Ball) else points
 
 

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .domains import Ball, Domain, Polytope, Space
+from .checks import check_int
+from .domains import Domain, Polytope, Space
 
 __all__ = ["AffineTest", "test_affine"]
+
+# Numbers in the x of one call of the function: it and the fit take a tenth of a second, or so, for Ctrl-C.
+_BLOCK = 2**18
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +63,8 @@ def test_affine(function, domain, n=1000, seed=0):
     Parameters
     ----------
     function : callable
-        Takes points, float64 of shape (n_points, n_in); gives (n_points,) or (n_points, n_out).
+        Takes points, float64 of shape (n_points, n_in); gives (n_points,) or (n_points, n_out). Called with
+        some of the points at a time where they are many.
     domain : Box, Ball, Plane or Segment
     n : int, default 1000
         Pairs of points.
@@ -96,36 +101,27 @@ def test_affine(function, domain, n=1000, seed=0):
         raise TypeError(f"domain is {type(domain).__name__}; wanted a Box, Ball, Plane or Segment")
     if isinstance(domain, (Polytope, Space)):
         raise ValueError(f"the domain is {domain!r}; wanted a Box, Ball, Plane or Segment")
-    for name, value, least in (("n", n, 1), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{name} is {value!r}; wanted an int")
-        if value < least:
-            raise ValueError(f"{name} is {value}; wanted at least {least}")
-    rng = np.random.default_rng(seed)
-    x, y = (_inputs(domain, rng.uniform(*domain._bounds(), (n, domain.dimension))) for _ in range(2))
-    points = np.concatenate([x, y, (x + y) / 2])
-    values, unit = _values(function, points)
-    f_x, f_y, f_z = np.split(values, 3)
-    gaps = abs(f_x + f_y - 2 * f_z)
-    violates = (gaps > 64 * unit * abs(values).max(axis=0)).any(axis=1)
-    worst = int(gaps.max(axis=1).argmax())
-    k = int(violates.sum())
-    return AffineTest(
-        n, k, _interval(k, n), _r_squared(points, values), float(gaps.max()), np.stack([x[worst], y[worst]])
-    )
+    n, seed = check_int("n", n, 1), check_int("seed", seed, 0)
+    rng, (low, high) = np.random.default_rng(seed), domain._bounds()
+    fit, gaps, largest, unit, largest_gap = _Fit(domain.dimension), [], 0.0, 0.0, -1.0
+    step = max(_BLOCK // domain.n_in, 1)
+    for start in range(0, n, step):
+        ends = [rng.uniform(low, high, (min(step, n - start), domain.dimension)) for _ in range(2)]
+        x, y = (domain._inputs(u) for u in ends)
+        values, own_unit = _values(function, np.concatenate([x, y, (x + y) / 2]))
+        f_x, f_y, f_z = np.split(values, 3)
+        gaps.append(abs(f_x + f_y - 2 * f_z))
+        largest, unit = np.maximum(largest, abs(values).max(axis=0)), max(unit, own_unit)
+        if gaps[-1].max() > largest_gap:
+            i = int(gaps[-1].max(axis=1).argmax())
+            largest_gap, worst = float(gaps[-1].max()), np.stack([x[i], y[i]])
+        s, t = ((u - low) / (high - low) - 0.5 for u in ends)
+        fit.add(np.concatenate([s, t, (s + t) / 2]), values)
+    k = sum(int((gap > 64 * unit * largest).any(axis=1).sum()) for gap in gaps)
+    return AffineTest(n, k, _interval(k, n), fit.r_squared(), largest_gap, worst)
 
 
 test_affine.__test__ = False  # pytest collects by name
-
-
-def _inputs(domain, u):
-    if isinstance(domain, Ball):
-        return u + domain.center
-    if domain._placement() is None:
-        return u
-    m, p = domain._placement()
-    m = (m[0] - m[1])[:, None] if isinstance(m, tuple) else m
-    return u @ m.T + p
 
 
 def _values(function, points):
@@ -149,12 +145,36 @@ def _values(function, points):
     return values.astype(np.float64), float(unit)
 
 
-def _r_squared(points, values):
-    values = values / (abs(values).max() or 1.0)  # so that no square is too large, or 0
-    design = np.column_stack([points - points.mean(axis=0), np.ones(len(points))])
-    fitted = design @ np.linalg.lstsq(design, values, rcond=None)[0]
-    total = ((values - values.mean(axis=0)) ** 2).sum()
-    return float(1 - ((values - fitted) ** 2).sum() / total) if total else math.nan
+class _Fit:
+    """The best affine fit to values that come in blocks, from the sums of all products of (1, t, f(t)).
+
+    Coordinates t of the points are independent, of one width and about 0: so these normal equations are as
+    good as the rows that they sum up.
+    """
+
+    def __init__(self, dimension):
+        self._dimension, self._scale, self._sums = dimension, 1.0, None
+
+    def add(self, points, values):
+        scale = float(abs(values).max())  # so that no square is too large, or 0
+        if self._sums is None:
+            self._level, self._scale = values[0], scale or 1.0
+            self._sums = np.zeros((1 + points.shape[1] + values.shape[1],) * 2)
+        if scale > self._scale:
+            ratio = np.where(np.arange(len(self._sums)) > self._dimension, self._scale / scale, 1.0)
+            self._sums *= ratio * ratio[:, None]
+            self._scale = scale
+        rows = np.ones((len(points), 1)), points, values / self._scale - self._level / self._scale
+        rows = np.hstack(rows)
+        self._sums += rows.T @ rows
+
+    def r_squared(self):
+        n = self._dimension + 1
+        left, right = self._sums[:n, :n], self._sums[:n, n:]
+        squares, means = self._sums.diagonal()[n:].sum(), right[0] / left[0, 0]
+        total = squares - (right[0] * means).sum()
+        rest = squares - (right * np.linalg.lstsq(left, right, rcond=None)[0]).sum()
+        return float(1 - max(rest, 0.0) / total) if total > 0 else math.nan
 
 
 def _interval(k, n, confidence=0.95):

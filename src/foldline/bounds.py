@@ -4,14 +4,13 @@ Forms are rows (m, c) that stand for m.a + c, with a the inputs of a layer; thei
 up beside them, as one number a row, by which the true form may lie above anywhere on the domain.
 """
 
-import math
-
 import numpy as np
 
 from . import cells
-from .domains import Polytope, check_domain
-from .network import Network
-from .rounding import Factor, add_up, lowest_bits, multiply_up, size, two_sum
+from .checks import check_choice
+from .domains import Polytope, check_question
+from .frozen import Frozen
+from .rounding import Factor, add_up, float_above, lowest_bits, multiply_up, size
 
 __all__ = ["Bounds", "bounds"]
 
@@ -19,7 +18,7 @@ _METHODS = ("interval", "crown")
 _LARGEST_POLYTOPE = 8
 
 
-class Bounds:
+class Bounds(Frozen):
     """What `bounds` found: proved for the real-arithmetic function with the weights as given.
 
     Neurons are in the order of the bits of a pattern. Units that pass through (slope 1) have no bit
@@ -37,38 +36,17 @@ class Bounds:
         "interval" or "crown".
     """
 
-    __slots__ = (
-        "active",
-        "inactive",
-        "lower",
-        "method",
-        "output_lower",
-        "output_upper",
-        "unstable",
-        "upper",
-    )
-
     def __init__(self, lower, upper, output_lower, output_upper, method):
-        values = {
-            "lower": lower,
-            "upper": upper,
-            "output_lower": output_lower,
-            "output_upper": output_upper,
-            "active": lower > 0,
-            "inactive": upper <= 0,
-            "unstable": (lower <= 0) & (upper > 0),
-        }
-        for name, value in values.items():
-            value.flags.writeable = False
-            object.__setattr__(self, name, value)
-        object.__setattr__(self, "method", method)
-
-    def __setattr__(self, name, value):
-        raise AttributeError(f"Bounds are frozen; {name!r} cannot be set")
-
-    def __reduce__(self):
-        arrays = (self.lower, self.upper, self.output_lower, self.output_upper)
-        return Bounds, (*(array.copy() for array in arrays), self.method)
+        super().__init__(
+            lower=lower,
+            upper=upper,
+            output_lower=output_lower,
+            output_upper=output_upper,
+            active=lower > 0,
+            inactive=upper <= 0,
+            unstable=(lower <= 0) & (upper > 0),
+            method=method,
+        )
 
     def __repr__(self):
         kinds = ("active", "inactive", "unstable")
@@ -116,12 +94,9 @@ def bounds(net, domain, method="crown"):
     >>> fl.bounds(net, fl.Box(-1, 1, n_in=2), method="interval").output_lower
     array([-1.])
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net is {type(net).__name__}; wanted a Network")
-    check_domain(net, domain)
-    if method not in _METHODS:
-        raise ValueError(f"method is {method!r}; wanted one of {', '.join(map(repr, _METHODS))}")
-    box = _bounding_box(net, domain)
+    check_question(net, domain)
+    check_choice("method", method, _METHODS)
+    box = _bounding_box(domain)
     with np.errstate(all="ignore"):  # what overflows is unbounded
         affine = _affine_maps(net, domain, box)
         folds = [slopes.astype(np.float64) for slopes in net.slopes]
@@ -135,7 +110,7 @@ def bounds(net, domain, method="crown"):
     return Bounds(*hidden, *found[-1], method)
 
 
-def _bounding_box(net, domain):
+def _bounding_box(domain):
     """(low, high) of the domain's own coordinates."""
     bounds = domain._bounds()
     if bounds is not None:
@@ -151,12 +126,7 @@ def _bounding_box(net, domain):
 
     vertices = cells.root_cell(domain)[0].vertices
     sides = [[Fraction(v[k], v[-1]) for v in vertices] for k in range(domain.dimension)]
-    return np.array([-_float_above(-min(s)) for s in sides]), np.array([_float_above(max(s)) for s in sides])
-
-
-def _float_above(ratio):
-    nearest = float(ratio)
-    return nearest if nearest >= ratio else math.nextafter(nearest, math.inf)
+    return np.array([-float_above(-min(s)) for s in sides]), np.array([float_above(max(s)) for s in sides])
 
 
 def _intervals(affine, folds, box):
@@ -195,23 +165,18 @@ def _affine_maps(net, domain, box):
     """The layers; the first takes the domain's own coordinates."""
     weights = [w.astype(np.float64) for w in net.weights]
     layers = [_Affine(w, b.astype(np.float64), np.zeros(len(w))) for w, b in zip(weights, net.biases)]
-    if domain._placement() is not None:
-        layers[0] = _placed(layers[0], *domain._placement(), box)
+    if domain._is_placed:
+        layers[0] = _placed(layers[0], domain, box)
     return layers
 
 
-def _placed(layer, matrix, origin, box):
-    """The layer after x = M u + p; a matrix given as (stop, start) is their difference."""
-    off = None
-    if isinstance(matrix, tuple):
-        stop, start = matrix
-        matrix, off = (part[:, None] for part in two_sum(stop, -start))
-    reach = _reach(box)
-    place = _homogeneous(matrix, origin)
+def _placed(layer, domain, box):
+    """The layer in the domain's own coordinates."""
+    reach, forms = _reach(box), domain._forms()
+    place = _homogeneous(forms[:, :-1], forms[:, -1])
     rows = layer.rows @ place
     doubt = Factor.of(place, reach).error(layer.rows)
-    if off is not None:
-        doubt += 2 * (size(layer.rows[:, :-1]) @ size(size(off) @ size(reach[:-1])))
+    doubt += 2 * (size(layer.rows[:, :-1]) @ size(size(domain._forms_error()) @ size(reach)))
     return _Affine(rows[:, :-1], rows[:, -1], doubt)
 
 

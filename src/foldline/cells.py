@@ -24,6 +24,7 @@ __all__ = [
     "facet_vertices",
     "inside",
     "integer_forms",
+    "integers",
     "iter_cells",
     "iter_cells_below",
     "quotient",
@@ -54,25 +55,20 @@ class ExactChain:
     def __init__(self, net, domain):
         self.dimension = domain.dimension
         self.one = domain._scale().astype(int).astype(object)
-        placement = domain._placement()
-        self._identity = None
-        if placement is None:
-            self.inputs = self._identity = _homogeneous_identity(self.dimension)
-            exponent = 0
-        else:
-            self.inputs, exponent = _placed(*placement)
+        self.inputs, exponent = domain._exact_forms()
+        self._identity = None if domain._is_placed else self.inputs
         self.layers = []
         folds = [*net.slopes, None]
         for weights, bias, slopes in zip(net.weights, net.biases, folds):
-            w, w_exponent = _integers(weights)
-            b, b_exponent = _integers(bias)
+            w, w_exponent = integers(weights)
+            b, b_exponent = integers(bias)
             lower = min(w_exponent, b_exponent - exponent)
             w = w * 2 ** (w_exponent - lower)
             exponent += lower
             b = b * 2 ** (b_exponent - exponent)
             s, active = None, None
             if slopes is not None:
-                s, s_exponent = _integers(slopes)
+                s, s_exponent = integers(slopes)
                 s_exponent, s = min(s_exponent, 0), s * 2 ** max(s_exponent, 0)
                 active = 2**-s_exponent
                 exponent += s_exponent
@@ -258,7 +254,7 @@ def inside(cell, form, d):
 
 def integer_forms(rows):
     """Rows of floats as rows of integers, each times a power of two."""
-    return [_integers(row)[0] for row in rows]
+    return [integers(row)[0] for row in rows]
 
 
 def facet_vertices(cell, d):
@@ -298,30 +294,10 @@ def _over_one_denominator(ratios):
 
 def _half_space(a, b):
     """b - a.u >= 0 as integers."""
-    integers, _ = _integers(np.array([*-a, b]))
-    return integers.tolist()
+    return integers(np.array([*-a, b]))[0].tolist()
 
 
-def _homogeneous_identity(n):
-    return np.array([[int(i == j) for j in range(n + 1)] for i in range(n)], dtype=object)
-
-
-def _placed(matrix, origin):
-    """Rows (M, p) as integers with one exponent; a matrix given as (stop, start) is their difference."""
-    if isinstance(matrix, tuple):
-        (stop, start), exponent = _integers(np.stack(matrix))
-        columns = (stop - start)[:, None]
-    else:
-        columns, exponent = _integers(matrix)
-    p, p_exponent = _integers(origin)
-    lower = min(exponent, p_exponent, 0)
-    rows = np.concatenate(
-        [columns * 2 ** (exponent - lower), (p * 2 ** (p_exponent - lower))[:, None]], axis=1
-    )
-    return rows, lower
-
-
-def _integers(values):
+def integers(values):
     """(integers, exponent) with values = integers * 2**exponent, exponent <= 0."""
     values = np.asarray(values, np.float64)
     fractions, exponents = np.frexp(values)
@@ -333,9 +309,9 @@ def _integers(values):
     if shifts.max(initial=0) <= 9:  # what is below 2**53 stays below 2**63
         up, down = np.maximum(shifts, 0), np.maximum(-shifts, 0)
         return (mantissas >> down << up).astype(object), exponent
-    integers = np.empty(values.size, dtype=object)
-    integers[:] = [_shifted(m, s) for m, s in zip(mantissas.ravel().tolist(), shifts.ravel().tolist())]
-    return integers.reshape(values.shape), exponent
+    found = np.empty(values.size, dtype=object)
+    found[:] = [_shifted(m, s) for m, s in zip(mantissas.ravel().tolist(), shifts.ravel().tolist())]
+    return found.reshape(values.shape), exponent
 
 
 def _shifted(m, shift):

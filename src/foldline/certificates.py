@@ -6,15 +6,18 @@ them here, are integers over powers of two, so the digits end.
 
 import hashlib
 import json
-import os
 import re
+import sys
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
+from .cells import quotient
+from .checks import check_net, check_path
 from .errors import FormatError
 from .files import replacing
 from .network import Network
-from .proofs import Chain, Place, Refused, largest_deviation
+from .proofs import Chain, Place, Refused, about, largest_deviation
+from .wording import counted
 
 __all__ = ["Certificate", "Witness", "load_proof", "midpoint", "plain_domain"]
 
@@ -68,15 +71,14 @@ class _Proof:
         net = self.net if net is None else net
         if net is None:
             raise ValueError("a proof from a file has no network with it; wanted verify(net)")
-        if not isinstance(net, Network):
-            raise TypeError(f"net is {type(net).__name__}; wanted a Network")
+        check_net(net)
         return net
 
     def save(self, path):
         """Write it to a file of JSON, whole or not at all; `load_proof` reads it back."""
         document = _document(self)
         document["checksum"] = _checksum(document)
-        with replacing(os.fspath(path)) as file:
+        with replacing(check_path("path", path)) as file:
             file.write(json.dumps(document, indent=1).encode())
 
 
@@ -124,7 +126,7 @@ class Certificate(_Proof):
 
     def __repr__(self):
         within = f" within {float(self.tol):g}" if self.tol else ""
-        return f"Certificate(affine{within}, {self.domain['kind']}, {len(self.patterns):,} patterns)"
+        return f"Certificate(affine{within}, {self.domain['kind']}, {counted(len(self.patterns), 'pattern')})"
 
     def deviation(self, net=None, deadline=float("inf")):
         """The largest distance of an output from the map, anywhere on the domain: exact, a Fraction.
@@ -212,7 +214,7 @@ class Witness(_Proof):
         return self._inputs(midpoint(*self.points))
 
     def _inputs(self, point):
-        return [float(value) for value in Place(**self.domain).inputs(point)]
+        return [quotient(*value.as_integer_ratio()) for value in Place(**self.domain).inputs(point)]
 
     def _check(self, chain, place):
         if len(self.outputs) != 1 or self.tol < 0:
@@ -223,9 +225,9 @@ class Witness(_Proof):
             raise Refused("a point lies outside the domain")
         gap, neurons = _gap(chain, place, self.points)
         if gap != self.gap:
-            raise Refused(f"the gap is {float(gap):.6g}, it says {float(self.gap):.6g}")
+            raise Refused(f"the gap is {about(gap)}, it says {about(self.gap)}")
         if abs(gap) <= 4 * self.tol:
-            raise Refused(f"a gap of {float(gap):.6g} proves nothing")
+            raise Refused(f"a gap of {about(gap)} proves nothing")
         if neurons != self.neurons:
             raise Refused(f"the neurons that fold are {list(neurons)}, it says {list(self.neurons)}")
 
@@ -243,8 +245,8 @@ def load_proof(path):
     Raises
     ------
     FormatError
-        The file is truncated or not one of these. One whose numbers were changed is read, and refused
-        when it is verified.
+        The file is truncated, not one of these, or about no domain that there is. One whose numbers were
+        changed is read, and refused when it is verified.
 
     Examples
     --------
@@ -257,13 +259,15 @@ def load_proof(path):
     ...     fl.load_proof(path).verify(net)
     True
     """
-    path = os.fspath(path)
+    path = check_path("path", path)
     with open(path, "rb") as file:
         data = file.read()
     try:
         return _proof(_parsed(data))
     except RecursionError:
         raise FormatError(f"{path}: nested too deeply") from None
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        raise FormatError(f"{path} is not a proof file, or not a whole one") from None
     except (ValueError, TypeError, OverflowError) as error:
         raise FormatError(f"{path}: {error}") from None
 
@@ -355,16 +359,24 @@ def _proof(document):
         values["patterns"] = tuple(_pattern(text) for text in _list(document["patterns"], "patterns"))
     else:
         values["neurons"] = _whole_numbers(document["neurons"], "neurons")
-    proof = kind(
-        digest=_string(document["digest"], "digest"),
-        domain=_domain(document["domain"]),
-        tol=_numbers(document["tol"], 0, "tol"),
-        **values,
-    )
+    domain, dimension = _domain(document["domain"])
+    tol = _in_range(_numbers(document["tol"], 0, "tol"), "tol")
+    if kind is Witness:
+        _check_points(_in_range(values["points"], "points"), dimension)
+        if len(values["outputs"]) != 1:
+            raise FormatError(f"outputs are {list(values['outputs'])}; a witness is about one")
+    proof = kind(digest=_string(document["digest"], "digest"), domain=domain, tol=tol, **values)
     return replace(proof, intact=document["checksum"] == _checksum(document))
 
 
+def _check_points(points, dimension):
+    sizes = [len(point) for point in points]
+    if sizes != [dimension, dimension]:
+        raise FormatError(f"points have {sizes} coordinates; wanted {[dimension, dimension]}")
+
+
 def _domain(fields):
+    """A domain as `plain_domain` gives it, and its dimension."""
     kind = fields.get("kind") if isinstance(fields, dict) else None
     wanted = _DOMAINS.get(kind if isinstance(kind, str) else None)
     if wanted is None or set(fields) != {"kind", *wanted}:
@@ -373,8 +385,8 @@ def _domain(fields):
         (n_in,) = _whole_numbers([fields["n_in"]], "n_in")
         if not 1 <= n_in <= 2**20:
             raise FormatError(f"the domain has {n_in} inputs")
-        return {"kind": kind, "n_in": n_in}
-    domain = {name: _numbers(fields[name], depth, name) for name, depth in wanted.items()}
+        return {"kind": kind, "n_in": n_in}, n_in
+    domain = {name: _in_range(_numbers(fields[name], depth, name), name) for name, depth in wanted.items()}
     lists = [value for value in domain.values() if isinstance(value, tuple)]
     if kind == "Polytope":
         widths = {len(row) for row in domain["A"]}
@@ -383,7 +395,11 @@ def _domain(fields):
         fits = len({len(value) for value in lists}) == 1 and len(lists[0]) > 0
     if not fits:
         raise FormatError(f"what defines the {kind} has lengths that do not fit together")
-    return {"kind": kind, **{k: _listed(v) for k, v in domain.items()}}
+    domain = {"kind": kind, **{k: _listed(v) for k, v in domain.items()}}
+    try:
+        return domain, Place(**domain).dimension
+    except Refused as refused:
+        raise FormatError(str(refused)) from None
 
 
 def _listed(value):
@@ -399,6 +415,16 @@ def _numbers(value, depth, name):
     if number.denominator & (number.denominator - 1):
         raise FormatError(f"{name} has a number that is not over a power of two")
     return number
+
+
+def _in_range(value, name):
+    """`value`, which was a float and is not computed, if it is in the range of floats."""
+    if isinstance(value, tuple):
+        for item in value:
+            _in_range(item, name)
+    elif abs(value) > sys.float_info.max:
+        raise FormatError(f"{name} has a number beyond the range of floats")
+    return value
 
 
 def _whole_numbers(value, name):

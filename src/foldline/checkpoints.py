@@ -59,7 +59,7 @@ class JournaledWalks:
             "chart": chart,
             "taken": [_written(prefix) for prefix in part.taken],
             "left": [_written(prefix) for prefix in part.left],
-            "found": [part.n_cells, part.n_decisions, part.n_undecided],
+            "found": [part.n_cells, part.n_decisions, part.n_decided, part.n_undecided],
             "margin": float(part.smallest_margin).hex(),
         }
         patterns = b"" if part.patterns is None else part.patterns.tobytes()

@@ -1,17 +1,18 @@
 """What this build of foldline is and uses."""
 
+from typing import NamedTuple
+
 __all__ = ["__version__", "fma_peak", "show_config"]
 
 __version__ = "0.1.0"
 
 
-class Config:
+class Config(NamedTuple):
     """Version, and the instruction sets in use and available, best first."""
 
-    __slots__ = ("isa", "isa_available", "version")
-
-    def __init__(self, version, isa, isa_available):
-        self.version, self.isa, self.isa_available = version, isa, isa_available
+    version: str
+    isa: str
+    isa_available: tuple
 
     def __repr__(self):
         return f"foldline {self.version}: using {self.isa} (available: {', '.join(self.isa_available)})"

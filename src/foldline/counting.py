@@ -5,20 +5,21 @@ import time
 
 import numpy as np
 
-from .domains import check_domain
+from .checks import check_choice, check_flag
+from .domains import check_question
 from .exact_cells import MOST_DIMENSIONS_OF_CORNERS
 from .executors import check_workers
+from .frozen import Frozen
 from .maps import group_maps
-from .network import Network
 from .progress import Share, reporter
 from .walk import FINE, Walk, check_engine, parts
 
-__all__ = ["RegionCount", "check_question", "count_regions"]
+__all__ = ["RegionCount", "count_regions"]
 
 _KINDS = ("activation", "linear", "affine")
 
 
-class RegionCount:
+class RegionCount(Frozen):
     """What `count_regions` found.
 
     Attributes
@@ -34,26 +35,19 @@ class RegionCount:
         "exact": proved for the real-arithmetic function with the weights as given; "lower_bound",
         with the same proof, where a limit was met; "none" where no proof was asked for.
     stats : dict
-        "engine"; "cells" found; "seconds"; "decisions": how often it was asked on which sides of a neuron's
-        fold a cell lies, and how many of these were decided "by_filter", in doubles with a proved bound;
-        "by_rationals": parts of the tree that were walked in exact arithmetic instead, and
-        "smallest_margin": the nearest that an extreme of a neuron on a cell came to zero in the
-        former; and "loss": that workers were lost, or what is not decided in many dimensions.
+        "engine"; "cells" found; "seconds"; "decisions": how often it was asked in doubles on which sides of a
+        neuron's fold a cell lies; "by_filter": how many of these were decided there, with a proved bound;
+        "by_rationals": parts of the tree that were left to exact arithmetic, for a sign that stayed open
+        or because doubles could not keep a cell: where there are none, "by_filter" is "decisions";
+        "smallest_margin": the nearest to zero that an extreme of a neuron on a cell came in doubles; and
+        "loss": that workers were lost, or what is not decided in many dimensions.
     digest : str
         Of the network.
     """
 
-    __slots__ = ("certified", "count", "digest", "kind", "stats", "status")
-
     def __init__(self, count, kind, status, certified, stats, digest):
-        for name, value in zip(self.__slots__, (certified, count, digest, kind, stats, status)):
-            object.__setattr__(self, name, value)
-
-    def __setattr__(self, name, value):
-        raise AttributeError(f"a RegionCount is frozen; {name!r} cannot be set")
-
-    def __reduce__(self):
-        return RegionCount, (self.count, self.kind, self.status, self.certified, self.stats, self.digest)
+        how = {"status": status, "certified": certified, "stats": stats, "digest": digest}
+        super().__init__(count=count, kind=kind, **how)
 
     def __repr__(self):
         return (
@@ -101,7 +95,7 @@ def count_regions(
         A journal of the parts of the tree that are done, some hundredths of a second of work each. The same
         call goes on from there, with any workers and limits; when all is done, it has its result at once.
     progress : True or callable, optional
-        True: a bar, by tqdm (``pip install foldline[progress]``), with an estimate of the share of volume
+        True: a bar, by tqdm (``pip install tqdm``), with an estimate of the share of volume
         done. Else called with the number of activation regions found so far, now and then.
 
     Returns
@@ -137,8 +131,8 @@ def count_regions(
     (2, 1)
     """
     check_question(net, domain, max_regions=max_regions, time_limit=time_limit)
-    if kind not in _KINDS:
-        raise ValueError(f"kind is {kind!r}; wanted one of {', '.join(map(repr, _KINDS))}")
+    check_choice("kind", kind, _KINDS)
+    check_flag("certify", certify)
     workers = check_workers(workers)
     engine = check_engine(engine, domain.dimension)
     start = time.monotonic()
@@ -149,7 +143,8 @@ def count_regions(
     walks = [Walk(net, chart, engine, certify, want, by_half_spaces=True) for chart in charts]
     with reporter(progress, "regions") as report:
         share = Share(walks) if progress else None
-        tally = _Tally(net, want_patterns, math.inf if max_regions is None else max_regions, report, share)
+        most = math.inf if max_regions is None else int(max_regions)
+        tally = _Tally(net, want_patterns, most, report, share)
         if checkpoint is None:
             _walk_all(tally, walks, workers, deadline)
         else:
@@ -167,7 +162,7 @@ def count_regions(
         "cells": tally.n,
         "seconds": time.monotonic() - start,
         "decisions": tally.n_decisions,
-        "by_filter": tally.n_decisions - tally.n_undecided,
+        "by_filter": tally.n_decided,
         "by_rationals": tally.n_undecided,
         "smallest_margin": tally.smallest_margin,
     }
@@ -201,27 +196,11 @@ def _walk_on(tally, walks, workers, deadline, journal):
                     tally.add(part, walk)
 
 
-def check_question(net, domain, **limits):
-    """Raise unless this is a network, a domain for it, and limits that are positive or None."""
-    if not isinstance(net, Network):
-        raise TypeError(f"net is {type(net).__name__}; wanted a Network")
-    check_domain(net, domain)
-    for name, limit in limits.items():
-        if limit is None:
-            continue
-        if isinstance(limit, bool) or not isinstance(limit, (int, float, np.integer, np.floating)):
-            raise TypeError(f"{name} is {limit!r}; wanted a number")
-        if not limit > 0:
-            raise ValueError(f"{name} is {limit!r}; wanted more than 0")
-        if name == "max_regions" and limit != math.inf and limit % 1:
-            raise ValueError(f"{name} is {limit!r}; wanted a whole number")
-
-
 class _Tally:
     """Sums the parts of walks on one domain, or on several that together show all of it."""
 
     def __init__(self, net, keep_patterns, most_cells, report, share=None):
-        self.n_decisions = self.n_undecided = 0
+        self.n_decisions = self.n_decided = self.n_undecided = 0
         self.smallest_margin, self.is_open, self.loss = math.inf, False, ""
         self._n, self._most, self._report, self._share = 0, most_cells, report, share
         self._patterns = np.empty((0, -(-net.n_neurons // 8)), np.uint8) if keep_patterns else None
@@ -238,6 +217,7 @@ class _Tally:
     def add(self, part, walk):
         self._n += part.n_cells
         self.n_decisions += part.n_decisions
+        self.n_decided += part.n_decided
         self.n_undecided += part.n_undecided
         self.smallest_margin = min(self.smallest_margin, part.smallest_margin)
         if self._patterns is not None:

@@ -1,6 +1,8 @@
-"""Dask arrays of points, block by block (``pip install foldline[dask]``)."""
+"""Dask arrays of points, block by block (``pip install "dask[array,distributed]"``)."""
 
 import numpy as np
+
+from .checks import check_fit
 
 __all__ = ["count", "is_dask", "mapped"]
 
@@ -40,10 +42,7 @@ def count(counter, points, allow_nonfinite):
 
 
 def _checked(net, points):
-    if points.ndim != 2 or points.shape[1] != net.n_in:
-        raise ValueError(f"points has shape {points.shape}; this network takes (n_points, {net.n_in})")
-    if points.dtype.kind not in "iu" and points.dtype.newbyteorder("=") != net.dtype:
-        raise TypeError(f"points has dtype {points.dtype}; this network takes {net.dtype}, or integers")
+    check_fit(net, points)
     return points.rechunk({1: -1}) if points.numblocks[1] > 1 else points
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .bounds import bounds
+from .rounding import multiply_sizes
 
 __all__ = ["jacobian_bounds", "sensitivity_bounds"]
 
@@ -56,11 +57,11 @@ def _gated(low, high, gate_low, gate_high):
 
 def _above(w, low, high):
     """An upper bound of w @ x for low <= x <= high: what is positive and what is negative are each off by
-    gamma_n at most, so a bound of 0 stays one where no term is positive."""
+    gamma_n at most, so a bound of 0 stays one where no term is positive. No positive term vanishes, and what
+    of negative ones underflows is less than the smallest normal number."""
     w = w.astype(np.float64)
     up, down = np.maximum(w, 0.0), np.minimum(w, 0.0)
     gamma = 2 * (2 * w.shape[1] + 4) * np.finfo(float).eps
-    positive = up @ np.maximum(high, 0.0) + down @ np.minimum(low, 0.0)
+    positive = multiply_sizes(up, np.maximum(high, 0.0)) + multiply_sizes(down, np.minimum(low, 0.0))
     negative = up @ np.minimum(high, 0.0) + down @ np.maximum(low, 0.0)
-    tiny = np.finfo(float).tiny
-    return positive * (1 + gamma) + tiny * (positive > 0) + negative * (1 - gamma) + tiny * (negative < 0)
+    return positive * (1 + gamma) + negative * (1 - gamma) + np.finfo(float).tiny * (negative < 0)

@@ -2,10 +2,15 @@
 
 import numpy as np
 
+from .cells import integers
+from .checks import check_int, check_limit, check_net, check_real
+from .frozen import Frozen
+from .rounding import two_sum
+
 __all__ = ["Ball", "Box", "Plane", "Polytope", "Segment", "Space"]
 
 
-class Domain:
+class Domain(Frozen):
     """A bounded set with interior in its own coordinates u, placed in input space by x = M u + p.
 
     Every domain is a box in u, open, or all of u-space, cut by half-spaces; the placement is exact.
@@ -13,6 +18,8 @@ class Domain:
 
     #: n_in of the networks it fits, and the number of its own coordinates
     n_in = dimension = 0
+    #: whether these are others than the inputs
+    _is_placed = False
 
     def _bounds(self):
         """(low, high) of u, or None: unbounded."""
@@ -21,8 +28,24 @@ class Domain:
         """Arrays A (n, dimension) and b (n,): A u <= b."""
         return np.empty((0, self.dimension)), np.empty(0)
 
-    def _placement(self):
-        """(M, p) with x = M u + p, or None where x = u."""
+    def _forms(self):
+        """[M | p], the inputs as forms of (u, 1), rounded: (n_in, dimension + 1)."""
+        return np.eye(self.n_in, self.dimension + 1)
+
+    def _forms_error(self):
+        """What each entry of these is off by at most."""
+        return np.zeros((self.n_in, self.dimension + 1))
+
+    def _exact_forms(self):
+        """(integers, exponent) with [M | p] = integers * 2**exponent."""
+        return integers(self._forms())
+
+    def _inputs(self, u):
+        """The points x of the input space, rounded, of points u, (n_points, dimension)."""
+        if not self._is_placed:
+            return u
+        forms = self._forms()
+        return u @ forms[:, :-1].T + forms[:, -1]
 
     def _scale(self):
         """The form, (dimension + 1,), that biases are multiplied by: 1."""
@@ -65,25 +88,32 @@ class Box(Domain):
     """
 
     def __init__(self, low, high, n_in=None):
+        given = low, high
         low, high = _numbers("low", low), _numbers("high", high)
         if n_in is None:
             n_in = max(low.size if low.ndim else 0, high.size if high.ndim else 0)
             if not n_in:
                 raise ValueError("low and high are scalars; wanted n_in= as well, or arrays")
+        n_in = check_int("n_in", n_in, 1)
         try:
-            self.low, self.high = (np.broadcast_to(a, (n_in,)).copy() for a in (low, high))
+            low, high = (np.broadcast_to(a, (n_in,)).copy() for a in (low, high))
         except ValueError:
             raise ValueError(
                 f"low has shape {low.shape}, high has shape {high.shape}; wanted ({n_in},)"
             ) from None
-        flat = np.flatnonzero(~(self.low < self.high))
+        flat = np.flatnonzero(~(low < high))
         if flat.size:
             k = int(flat[0])
+            a, b = (np.broadcast_to(np.asarray(end), (n_in,))[k].item() for end in given)
+            if a < b:
+                raise ValueError(
+                    f"the box is flat: low[{k}] is {a}, high[{k}] is {b}; both round to {low[k]}"
+                )
             raise ValueError(
-                f"the box is empty or flat: low[{k}] is {self.low[k]}, high[{k}] is {self.high[k]}; "
+                f"the box is empty or flat: low[{k}] is {low[k]}, high[{k}] is {high[k]}; "
                 "wanted low < high (a Plane or a Segment asks about a slice)"
             )
-        _freeze(self)
+        super().__init__(low=low, high=high)
 
     @property
     def n_in(self):
@@ -110,12 +140,13 @@ class Ball(Domain):
     Ball(center=[0.5, 0.25], radius=0.125)
     """
 
+    _is_placed = True
+
     def __init__(self, center, radius):
-        self.center = _vector("center", center)
-        self.radius = float(_numbers("radius", radius, ndim=0))
-        if not self.radius > 0:
-            raise ValueError(f"radius is {self.radius}; wanted more than 0")
-        _freeze(self)
+        center, radius = _vector("center", center), float(_numbers("radius", radius, ndim=0))
+        if not radius > 0:
+            raise ValueError(f"radius is {radius}; wanted more than 0")
+        super().__init__(center=center, radius=radius)
 
     @property
     def n_in(self):
@@ -126,8 +157,11 @@ class Ball(Domain):
     def _bounds(self):
         return np.full(self.n_in, -self.radius), np.full(self.n_in, self.radius)
 
-    def _placement(self):
-        return np.eye(self.n_in), self.center
+    def _forms(self):
+        return np.column_stack([np.eye(self.n_in), self.center])
+
+    def _inputs(self, u):
+        return u + self.center
 
 
 class Polytope(Domain):
@@ -147,10 +181,10 @@ class Polytope(Domain):
     """
 
     def __init__(self, A, b):
-        self.A, self.b = _numbers("A", A, ndim=2), _vector("b", b)
-        if self.A.shape[0] != len(self.b) or not self.A.size:
-            raise ValueError(f"A has shape {self.A.shape}, b {self.b.shape}; wanted (n, n_in) and (n,)")
-        _freeze(self)
+        A, b = _numbers("A", A, ndim=2), _vector("b", b)
+        if A.shape[0] != len(b) or not A.size:
+            raise ValueError(f"A has shape {A.shape}, b {b.shape}; wanted (n, n_in) and (n,)")
+        super().__init__(A=A, b=b)
 
     @property
     def n_in(self):
@@ -173,9 +207,7 @@ class Space(Domain):
     """
 
     def __init__(self, n_in):
-        if isinstance(n_in, bool) or not isinstance(n_in, int) or n_in < 1:
-            raise ValueError(f"n_in is {n_in!r}; wanted an int, at least 1")
-        self.n_in = n_in
+        super().__init__(n_in=check_int("n_in", n_in, 1))
 
     @property
     def dimension(self):
@@ -195,8 +227,10 @@ class _Chart(Domain):
     coordinates are the others, in order.
     """
 
+    _is_placed = True
+
     def __init__(self, n_in, fixed, sign):
-        self.n_in, self.fixed, self.sign = n_in, fixed, sign
+        super().__init__(n_in=n_in, fixed=fixed, sign=sign)
 
     @property
     def dimension(self):
@@ -208,20 +242,17 @@ class _Chart(Domain):
             low[0] = 0.0
         return low, np.ones(self.n_in)
 
-    def _forms(self):
-        """x_0, ..., x_n as forms of u."""
-        rest = np.insert(np.eye(self.n_in), self.fixed, 0.0, axis=0)
-        constants = np.zeros(self.n_in + 1)
-        constants[self.fixed] = self.sign
-        return rest, constants
+    def _cone_forms(self):
+        """x_0, ..., x_n as forms of (u, 1)."""
+        forms = np.insert(np.eye(self.n_in, self.n_in + 1), self.fixed, 0.0, axis=0)
+        forms[self.fixed, -1] = self.sign
+        return forms
 
-    def _placement(self):
-        rest, constants = self._forms()
-        return rest[1:], constants[1:]
+    def _forms(self):
+        return self._cone_forms()[1:]
 
     def _scale(self):
-        rest, constants = self._forms()
-        return np.append(rest[0], constants[0])
+        return self._cone_forms()[0]
 
 
 class Segment(Domain):
@@ -239,13 +270,14 @@ class Segment(Domain):
     """
 
     dimension = 1
+    _is_placed = True
 
     def __init__(self, start, stop):
-        self.start, self.stop = _vector("start", start), _vector("stop", stop)
-        _same_length("start", self.start, "stop", self.stop)
-        if (self.start == self.stop).all():
-            raise ValueError(f"start and stop are both {_short(self.start)}; wanted two points")
-        _freeze(self)
+        start, stop = _vector("start", start), _vector("stop", stop)
+        _same_length("start", start, "stop", stop)
+        if (start == stop).all():
+            raise ValueError(f"start and stop are both {_short(start)}; wanted two points")
+        super().__init__(start=start, stop=stop)
 
     @property
     def n_in(self):
@@ -254,8 +286,17 @@ class Segment(Domain):
     def _bounds(self):
         return np.zeros(1), np.ones(1)
 
-    def _placement(self):
-        return (self.stop, self.start), self.start  # M is a difference: taken exactly, later
+    def _forms(self):
+        return np.column_stack([self.stop - self.start, self.start])
+
+    def _forms_error(self):
+        with np.errstate(over="ignore", invalid="ignore"):
+            _, rest = two_sum(self.stop, -self.start)
+        return np.column_stack([abs(rest), np.zeros(self.n_in)])
+
+    def _exact_forms(self):
+        (stop, start), exponent = integers(np.stack([self.stop, self.start]))
+        return np.column_stack([stop - start, start]), exponent
 
 
 class Plane(Domain):
@@ -276,19 +317,20 @@ class Plane(Domain):
     """
 
     dimension = 2
+    _is_placed = True
 
     def __init__(self, origin, u, v, extent=1.0):
-        self.origin, self.u, self.v = _vector("origin", origin), _vector("u", u), _vector("v", v)
-        _same_length("origin", self.origin, "u", self.u)
-        _same_length("origin", self.origin, "v", self.v)
-        self.extent = float(_numbers("extent", extent, ndim=0))
-        if not self.extent > 0:
-            raise ValueError(f"extent is {self.extent}; wanted more than 0")
-        if _parallel(self.u, self.v):
+        origin, u, v = _vector("origin", origin), _vector("u", u), _vector("v", v)
+        _same_length("origin", origin, "u", u)
+        _same_length("origin", origin, "v", v)
+        extent = float(_numbers("extent", extent, ndim=0))
+        if not extent > 0:
+            raise ValueError(f"extent is {extent}; wanted more than 0")
+        if _parallel(u, v):
             raise ValueError(
-                f"u is {_short(self.u)} and v is {_short(self.v)}: parallel, or zero; wanted two directions"
+                f"u is {_short(u)} and v is {_short(v)}: parallel, or zero; wanted two directions"
             )
-        _freeze(self)
+        super().__init__(origin=origin, u=u, v=v, extent=extent)
 
     @classmethod
     def through(cls, a, b, c):
@@ -305,26 +347,32 @@ class Plane(Domain):
     def _bounds(self):
         return np.full(2, -self.extent), np.full(2, self.extent)
 
-    def _placement(self):
-        return np.stack([self.u, self.v], axis=1), self.origin
+    def _forms(self):
+        return np.column_stack([self.u, self.v, self.origin])
+
+
+def check_question(net, domain, *, max_regions=None, time_limit=None):
+    """Raise unless this is a network, a domain for it, and limits that are positive or None."""
+    check_net(net)
+    check_domain(net, domain)
+    if max_regions is not None:
+        check_int("max_regions", max_regions, 1)
+    if time_limit is not None:
+        check_limit("time_limit", time_limit)
 
 
 def check_domain(net, domain):
-    """`domain` if it is one for `net`; raise if not."""
+    """Raise unless this is a domain for the network."""
     if not isinstance(domain, Domain):
         raise TypeError(
             f"domain is {type(domain).__name__}; wanted a Box, Ball, Polytope, Plane, Segment or Space"
         )
     if domain.n_in != net.n_in:
         raise ValueError(f"the domain has {domain.n_in} inputs; this network takes {net.n_in}")
-    return domain
 
 
 def _numbers(name, value, ndim=None):
-    array = np.asarray(value)
-    if array.dtype.kind not in "iufb":
-        raise TypeError(f"{name} has dtype {array.dtype}; wanted real numbers")
-    array = np.array(array, dtype=np.float64)
+    array = np.array(check_real(name, value), dtype=np.float64)
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name} has shape {array.shape}; wanted {ndim} dimensions")
     if not np.isfinite(array).all():
@@ -355,9 +403,3 @@ def _parallel(u, v):
 
 def _short(value):
     return value.tolist() if isinstance(value, np.ndarray) else value
-
-
-def _freeze(domain):
-    for value in domain.__dict__.values():
-        if isinstance(value, np.ndarray):
-            value.flags.writeable = False

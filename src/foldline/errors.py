@@ -1,7 +1,7 @@
 """The errors foldline raises beyond the built-in ones.
 
 A wrong shape or value is a ``ValueError``, a wrong kind of thing a ``TypeError``, a missing
-optional library an ``ImportError`` that names the extra to install. The two classes here are
+optional library an ``ImportError`` that says what to install. The two classes here are
 ``ValueError`` as well, so nobody has to know them to catch them.
 """
 

@@ -5,13 +5,12 @@ points are cut into calls, whatever `workers` is, and on every instruction set w
 multiply-add; `foldline.show_config` tells which is in use.
 """
 
-import operator
-
 import numpy as np
 
 from . import dask_arrays
-from ._core import BLOCK, NORMS
-from .executors import check_workers, run_tasks
+from ._core import BLOCK
+from .checks import check_finite, check_flag, check_int, check_net, check_norm, check_points
+from .executors import check_workers, row_parts, run_tasks
 
 __all__ = ["linear_radius", "unpack_patterns"]
 
@@ -19,7 +18,6 @@ __all__ = ["linear_radius", "unpack_patterns"]
 # that Ctrl-C is heard, and few enough that converted rows stay small.
 _STEP_OPERATIONS = 50_000_000
 _LARGEST_STEP = 65_536
-_TASKS_PER_WORKER = 4
 # With so few inputs many points share a pattern, and with it the gradients that distances need.
 _MOST_SHARED_INPUTS = 16
 _SHARED_STEP = 16 * _LARGEST_STEP
@@ -64,10 +62,11 @@ def forward(net, points, out=None, *, workers=1, allow_nonfinite=False):
         return dask_arrays.mapped(net, points, "forward", net.n_out, net.dtype)
     if out is None:
         return _run(net, points, ("outputs",), workers, allow_nonfinite)[0]
-    points = _checked_points(net, points)
+    check_flag("allow_nonfinite", allow_nonfinite)
+    points = check_points(net, points)
     _check_out(net, points, out)
     if not allow_nonfinite:
-        _refuse_nonfinite(points)
+        check_finite(points)
     _run(net, points, ("outputs",), workers, allow_nonfinite, {"outputs": out})
     return out
 
@@ -111,9 +110,11 @@ def patterns(net, points, *, return_certain=False, exact=False, workers=1, allow
             return_certain=return_certain, exact=exact, workers=workers, allow_nonfinite=allow_nonfinite
         )
         return dask_arrays.mapped(net, points, "patterns", -(-net.n_neurons // 8), np.uint8)
+    check_flag("return_certain", return_certain)
+    check_flag("exact", exact)
     if not (return_certain or exact):
         return _run(net, points, ("patterns",), workers, allow_nonfinite)[0]
-    points = _checked_points(net, points)
+    points = check_points(net, points)
     bits, certain = _run(net, points, ("patterns", "certain"), workers, allow_nonfinite)
     if exact:
         _decide(net, points, bits, certain, workers)
@@ -173,12 +174,9 @@ def linear_radius(net, points, norm="inf", *, workers=1, allow_nonfinite=False):
     >>> fl.linear_radius(net, [[1.0, 1.0]], norm=1)
     array([1.])
     """
-    name = str(norm) if isinstance(norm, str) else {1: "1", 2: "2", np.inf: "inf"}.get(norm)
-    if not hasattr(type(net), "linear_radius") or isinstance(net, type):
-        raise TypeError(f"net is {net!r}; wanted a Network")
-    if name not in NORMS:
-        raise ValueError(f"norm is {norm!r}; wanted one of inf, 1, 2")
-    return _run(net, points, ("radii",), workers, allow_nonfinite, norm=name)[0]
+    check_net(net)
+    norm = check_norm(norm)
+    return _run(net, points, ("radii",), workers, allow_nonfinite, norm=norm)[0]
 
 
 def unpack_patterns(patterns, n_neurons):
@@ -199,15 +197,10 @@ def unpack_patterns(patterns, n_neurons):
     >>> fl.unpack_patterns(np.array([[5]], np.uint8), 3)
     array([[ True, False,  True]])
     """
-    try:
-        n_neurons = operator.index(n_neurons)
-    except TypeError:
-        raise TypeError(f"n_neurons is {n_neurons!r}; wanted an int") from None
+    n_neurons = check_int("n_neurons", n_neurons, 0)
     array = np.asarray(patterns)
     if array.dtype != np.uint8:
         raise TypeError(f"patterns has dtype {array.dtype}; wanted uint8")
-    if n_neurons < 0:
-        raise ValueError(f"n_neurons is {n_neurons}; wanted at least 0")
     if array.ndim != 2 or array.shape[1] != -(-n_neurons // 8):
         raise ValueError(
             f"patterns has shape {array.shape}; {n_neurons} neurons have (n_points, {-(-n_neurons // 8)})"
@@ -224,10 +217,11 @@ def _refuse_for_dask(workers, **options):
 
 def _run(net, points, wanted, workers, allow_nonfinite, given=None, norm="inf"):
     workers = check_workers(workers)
-    points = _checked_points(net, points)
+    check_flag("allow_nonfinite", allow_nonfinite)
+    points = check_points(net, points)
     results = given or _allocate(net, len(points), wanted)
     step = _step(net, wanted)
-    tasks = _parts(len(points), step, workers)
+    tasks = row_parts(len(points), workers, BLOCK)
     run_tasks(_run_part, net, points, results, tasks, workers, (step, allow_nonfinite, norm))
     return [results[name] for name in wanted]
 
@@ -257,16 +251,6 @@ def _step(net, wanted):
     return max(rows, BLOCK)
 
 
-def _parts(n_points, step, workers):
-    if not isinstance(workers, int) or workers == 1:
-        parallel = 1 if isinstance(workers, int) else 8
-    else:
-        parallel = workers * _TASKS_PER_WORKER
-    size = max(-(-n_points // parallel), 1)
-    size = -(-size // BLOCK) * BLOCK
-    return [(start, min(start + size, n_points)) for start in range(0, n_points, size)]
-
-
 def _run_part(net, points, results, first_row, stop, step, allow_nonfinite, norm):
     """Fill `results` for these points: the whole of one task."""
     size = len(points) if _conforms(net, points) else step
@@ -280,7 +264,7 @@ def _run_part(net, points, results, first_row, stop, step, allow_nonfinite, norm
             else:
                 net._core.evaluate(part, step, stop, allow_nonfinite, **into, norm=norm)
         except FloatingPointError:
-            _refuse_nonfinite(part, first_row + start)
+            check_finite(part, first_row + start)
             raise
         if stop:
             return
@@ -293,7 +277,7 @@ def _shared_radii(net, points, step, stop, allow_nonfinite, radii, norm):
     """
     if not allow_nonfinite and not np.isfinite(points).all():
         raise FloatingPointError
-    wide, narrow = net._in_float64(), net._in_float32()
+    wide, narrow = net._in_float64, net._in_float32
     found = np.empty(min(step, len(points)))
     for start in range(0, len(points), step):
         part = np.ascontiguousarray(points[start : start + step], np.float64)
@@ -319,29 +303,11 @@ def _radii_of_patterns(guess, wide, points, stop, found, norm):
     with np.errstate(over="ignore", under="ignore"):
         rounded = points.astype(guess.dtype, copy=False)
     guess._core.evaluate(rounded, _step(guess, ("patterns",)), stop, True, patterns=bits)
-    wide._core.radii_of_patterns(points, bits, found, norm)
+    wide._core.radii_of_patterns(points, bits, found, norm, stop)
 
 
 def _conforms(net, points):
     return points.dtype == net.dtype and points.dtype.isnative and points.flags.aligned
-
-
-def _checked_points(net, points):
-    given = points
-    if not isinstance(points, np.ndarray):
-        try:
-            points = np.asarray(points)
-        except ValueError as error:
-            raise ValueError(f"points is not a rectangular array: {error}") from None
-        from_list = isinstance(given, (list, tuple)) and points.dtype == np.float64
-        if from_list or points.ndim == 2 and points.size == 0:
-            with np.errstate(over="ignore"):
-                points = points.astype(net.dtype)
-    if points.dtype.kind not in "iu" and points.dtype.newbyteorder("=") != net.dtype:
-        raise TypeError(f"points has dtype {points.dtype}; this network takes {net.dtype}, or integers")
-    if points.ndim != 2 or points.shape[1] != net.n_in:
-        raise ValueError(f"points has shape {points.shape}; this network takes (n_points, {net.n_in})")
-    return points
 
 
 def _check_out(net, points, out):
@@ -377,18 +343,6 @@ def _overlaps_itself(array):
     return False
 
 
-def _refuse_nonfinite(points, first_row=0):
-    """Raise for the first NaN or infinity, if there is one; row numbers start at `first_row`."""
-    for start in range(0, len(points), _LARGEST_STEP):
-        finite = np.isfinite(points[start : start + _LARGEST_STEP])
-        if not finite.all():
-            row, column = (int(i) for i in np.argwhere(~finite)[0])
-            raise ValueError(
-                f"points has {points[start + row, column]} in row {first_row + start + row}, "
-                f"column {column}; wanted finite values (or allow_nonfinite=True)"
-            )
-
-
 def _decide(net, points, bits, certain, workers):
     """Prove the rows that are not certain: float64 with its bound, float64 where it is exact, rationals."""
     import logging
@@ -401,7 +355,7 @@ def _decide(net, points, bits, certain, workers):
         keep = np.isfinite(values).all(axis=1)
         return rows[keep], values[keep]
 
-    wide = net._in_float64() if net.dtype != np.float64 else net
+    wide = net._in_float64 if net.dtype != np.float64 else net
     rows, values = open_rows()
     counts = {"in " + net.dtype.name: int(certain.sum())}
     if len(rows) and wide is not net:

@@ -4,7 +4,9 @@ from fractions import Fraction
 
 import numpy as np
 
-__all__ = ["ExactMaps", "exact_outputs", "exact_patterns", "input_of", "integers"]
+from . import cells
+
+__all__ = ["ExactMaps", "exact_outputs", "exact_patterns", "input_of", "integers", "rounded"]
 
 
 def exact_patterns(net, points):
@@ -35,7 +37,7 @@ def _signs(layers, slopes, point):
 class ExactMaps:
     """The maps of a network's patterns, in integers.
 
-    With a matrix M and an origin p, maps of u for inputs x = M u + p. All maps have one scale, so they are
+    With a domain, maps of its own coordinates. All maps have one scale, so they are
     equal where their integers are.
 
     >>> import foldline as fl
@@ -46,7 +48,7 @@ class ExactMaps:
     [[Fraction(1, 2), Fraction(3, 1)]]
     """
 
-    def __init__(self, net, placement=None):
+    def __init__(self, net, domain=None):
         self._layers, self.scale = [], 1
         for w, b, slopes in zip(net.weights, net.biases, (*net.slopes, None)):
             both, own = integers(np.concatenate([w, b[:, None]], axis=1))
@@ -54,7 +56,8 @@ class ExactMaps:
             self._layers.append((both[:, :-1], both[:, -1], own, fold, one))
             self.scale *= own * one
         self._bits_of_layers = [np.flatnonzero(s != 1) for s in net.slopes]
-        self._inputs, self._input_scale = (None, 1) if placement is None else _placed(*placement)
+        self._inputs, exponent = (None, 0) if domain is None else domain._exact_forms()
+        self._input_scale = 2**-exponent
         self.scale *= self._input_scale
 
     def of(self, bits, index=-1, units=slice(None)):
@@ -91,21 +94,10 @@ class ExactMaps:
         return [[Fraction(m, self.scale) for m in row] for row in forms.tolist()]
 
 
-def _placed(matrix, origin):
-    """[M | p] in integers, and their scale; a matrix given as (stop, start) is their difference."""
-    if not isinstance(matrix, tuple):
-        return integers(np.concatenate([matrix, origin[:, None]], axis=1))
-    (stop, start, p), scale = integers(np.stack([*matrix, origin]))
-    return np.stack([stop - start, p], axis=1), scale
-
-
 def integers(values):
     """(integers, scale) of floats: values are integers / scale, a power of two."""
-    ratios = [value.as_integer_ratio() for value in values.ravel().tolist()]
-    scale = max((denominator for _, denominator in ratios), default=1)
-    integers = np.empty(len(ratios), dtype=object)
-    integers[:] = [n * (scale // denominator) for n, denominator in ratios]
-    return integers.reshape(values.shape), scale
+    found, exponent = cells.integers(values)
+    return found, 2**-exponent
 
 
 def exact_outputs(net, point):
@@ -121,6 +113,11 @@ def exact_outputs(net, point):
         a = [value if value > 0 else Fraction(s) * value for value, s in zip(z, slopes.tolist())]
 
 
+def rounded(value):
+    """The float nearest to a `Fraction`; infinite beyond their range."""
+    return cells.quotient(value.numerator, value.denominator)
+
+
 def input_of(domain, u):
     """The point of the input space that has the coordinates `u`, or None outside of the closed domain."""
     u = [Fraction(value) for value in u]
@@ -132,13 +129,8 @@ def input_of(domain, u):
     for row, b in zip(*(side.tolist() for side in domain._half_spaces())):
         if sum(Fraction(m) * value for m, value in zip(row, u)) > Fraction(b):
             return None
-    placement = domain._placement()
-    if placement is None:
+    if not domain._is_placed:
         return u
-    matrix, origin = placement
-    if isinstance(matrix, tuple):
-        (t,), ends = u, (end.tolist() for end in matrix)
-        moved = ((Fraction(a) - Fraction(b)) * t for a, b in zip(*ends))
-    else:
-        moved = (sum(Fraction(m) * value for m, value in zip(row, u) if m) for row in matrix.tolist())
-    return [Fraction(p) + x for p, x in zip(origin.tolist(), moved)]
+    forms, exponent = domain._exact_forms()
+    unit = Fraction(2) ** exponent
+    return [unit * sum((m * value for m, value in zip(row, u) if m), row[-1]) for row in forms.tolist()]

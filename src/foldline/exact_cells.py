@@ -64,14 +64,17 @@ class ExactWalk:
     def __init__(self, chain):
         self.chain, self._core = chain, _core_cells(chain)
 
-    def step(self, packed, length, most_cells, seconds, want="count"):
-        """Walk in the core, up to limits, below the first `length` bits of a packed pattern.
+    def step(self, packed, length, most_cells, seconds, want="count", stop=None):
+        """Walk in the core, up to limits, or until the list `stop` has an item, below the first `length` bits
+        of a packed pattern.
 
         want: "count", "patterns" or "rows".
         """
         if self._core is None:
             return Step(0, None, [], [], [(packed, length)])
-        n, (bits, lengths, ties), patterns, rows = self._core.walk(packed, length, most_cells, seconds, want)
+        stop = [] if stop is None else stop
+        found = self._core.walk(packed, length, most_cells, seconds, want, stop)
+        n, (bits, lengths, ties), patterns, rows = found
         left, size = ([], []), len(packed)
         for i, (n_bits, tie) in enumerate(zip(np.frombuffer(lengths, np.uintp).tolist(), ties)):
             left[tie].append((bits[i * size : (i + 1) * size], n_bits))
@@ -92,6 +95,16 @@ class ExactWalk:
         """Yield a `Row` for every cell, in the order of their patterns."""
         for _, rows, ties in self._steps(prefixes, most_cells, seconds, "rows"):
             yield from merge(rows, self.rows_in_python(ties), key=lambda row: row.bits)
+
+    def rows_of(self, patterns):
+        """Yield the `Row` of each of these cells, given by all their bits, in order."""
+        n = 0
+        for row in self.rows(patterns):
+            n += 1
+            yield row
+        if n < len(patterns):
+            n_missing = len(patterns) - n
+            raise RuntimeError(f"{n_missing:,} of {len(patterns):,} cells do not exist: a defect of foldline")
 
     def rows_in_python(self, prefixes):
         """Like `rows`, without the core."""

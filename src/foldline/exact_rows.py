@@ -50,7 +50,7 @@ def _volume(vertices, facets, denominator):
     whole, total = denominator ** (d + 1), 0
     for simplex in _simplices(vertices, facets, d):
         total += abs(_determinant(simplex)) * (whole // math.prod(v[-1] for v in simplex))
-    return total / (math.factorial(d) * whole)
+    return quotient(total, math.factorial(d) * whole)
 
 
 def _simplices(vertices, facets, d):
@@ -88,6 +88,7 @@ def _determinant(rows):
 def _in_order(corners):
     corners = np.array(corners)
     if corners.shape[1] == 2:
-        x, y = (corners - corners.mean(axis=0)).T
+        near_1 = np.ldexp(corners, -np.frexp(abs(corners).max())[1])
+        x, y = (near_1 - near_1.mean(axis=0)).T
         corners = corners[np.argsort(np.arctan2(y, x))]
     return corners

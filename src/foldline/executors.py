@@ -1,23 +1,42 @@
 """Parts of a computation on threads, or on any `concurrent.futures.Executor`."""
 
-import operator
 import threading
 from collections import deque
 
-__all__ = ["carried", "check_workers", "in_turn", "loss_of", "map_parts", "n_at_once", "run_tasks"]
+from .checks import check_int
+
+__all__ = [
+    "carried",
+    "check_workers",
+    "in_turn",
+    "loss_of",
+    "map_parts",
+    "n_at_once",
+    "row_parts",
+    "run_tasks",
+]
+
+# So that nobody waits long for the slowest.
+_PARTS_PER_WORKER = 4
 
 
 def check_workers(workers):
     """`workers` if it is a positive int or an executor, the executor of a Dask client; raise if neither."""
     if callable(getattr(workers, "get_executor", None)):
         workers = workers.get_executor()
-    if hasattr(workers, "__index__") and not isinstance(workers, bool):
-        workers = operator.index(workers)
-        if workers < 1:
-            raise ValueError(f"workers is {workers}; wanted at least 1")
-    elif not callable(getattr(workers, "submit", None)):
-        raise TypeError(f"workers is {workers!r}; wanted an int or a concurrent.futures.Executor")
-    return workers
+    if callable(getattr(workers, "submit", None)):
+        return workers
+    if not hasattr(workers, "__index__"):
+        wanted = "an int, a concurrent.futures.Executor or a Dask client"
+        raise TypeError(f"workers is {workers!r}; wanted {wanted}")
+    return check_int("workers", workers, 1)
+
+
+def row_parts(n_rows, workers, multiple=1):
+    """(start, end) of the parts that rows are cut into for workers, all but the last a `multiple` long."""
+    n_parts = 1 if workers == 1 else _PARTS_PER_WORKER * n_at_once(workers)
+    size = max(-(-n_rows // (n_parts * multiple)), 1) * multiple
+    return [(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
 
 
 def run_tasks(function, net, points, results, tasks, workers, arguments):

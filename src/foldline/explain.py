@@ -7,18 +7,18 @@ import numpy as np
 
 from . import cells
 from . import sample as samples
-from .counting import check_question
-from .domains import Box, Space
+from .checks import check_int, check_names
+from .domains import Box, Space, check_question
 from .explanation import Explanation, HalfSpace, Piece
 from .frames import Frame
 from .linear_pieces import Describer, linear_regions
 from .regions import regions
+from .walk import MOST_DIMENSIONS_OF_VERTICES
 
 __all__ = ["explain"]
 
 # Nobody reads more: then the largest are found by sampling.
 _MOST_REGIONS = 20_000
-_MOST_DIMENSIONS_OF_VOLUMES = 6
 _N_SAMPLES, _SAMPLES_AT_ONCE = 1 << 18, 1 << 12
 # Of a time limit: when the search for all pieces ends, and when the sample that ranks them instead does.
 _SHARE_OF_SEARCH, _SHARE_OF_SAMPLE = 0.6, 0.7
@@ -81,16 +81,14 @@ def explain(net, domain, names=None, *, most=10, digits=3, max_regions=None, tim
     begin = time.monotonic()
     check_question(net, domain, max_regions=max_regions, time_limit=time_limit)
     limit = math.inf if time_limit is None else time_limit
-    for name, value in (("most", most), ("digits", digits)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} is {value!r}; wanted an int, at least 1")
-    frame = Frame(domain, _checked_names(names, net.n_in))
+    most, digits = check_int("most", most, 1), check_int("digits", digits, 1)
+    frame = Frame(domain, check_names(names, net.n_in))
     is_space = isinstance(domain, Space)
     if is_space:
         domain = _box_of_cones(net, domain)
     chain, sample = cells.ExactChain(net, domain), samples.uniform(domain, _N_SAMPLES)
     found = groups = None
-    if domain.dimension <= _MOST_DIMENSIONS_OF_VOLUMES:
+    if domain.dimension <= MOST_DIMENSIONS_OF_VERTICES:
         search = _SHARE_OF_SEARCH * limit
         # describing what was found takes a share too
         seconds = None if time_limit is None else 0.8 * search
@@ -107,7 +105,8 @@ def explain(net, domain, names=None, *, most=10, digits=3, max_regions=None, tim
         if domain.dimension == 1:  # from left to right
             chosen.sort(key=lambda i: found.interior_points[groups[i][0], 0])
         listed = [groups[i] for i in chosen]
-        shares = [math.nan if is_space else volumes[i] / volumes.sum() for i in chosen]
+        has_shares = not is_space and 0 < volumes.sum() < math.inf
+        shares = [volumes[i] / volumes.sum() if has_shares else math.nan for i in chosen]
         n_pieces, n_regions, n_samples = len(groups), len(found), 0
     else:
         if is_space:
@@ -137,19 +136,6 @@ def explain(net, domain, names=None, *, most=10, digits=3, max_regions=None, tim
     return Explanation(tuple(pieces), n_pieces, n_regions, n_samples, frame.names, where, digits, points)
 
 
-def _checked_names(names, n_in):
-    if names is None:
-        return tuple(f"x{k + 1}" for k in range(n_in))
-    if isinstance(names, str):
-        raise TypeError(f"names is {names!r}; wanted a sequence of {n_in} strings")
-    names = tuple(names)
-    if not all(isinstance(name, str) and name.strip() for name in names):
-        raise TypeError(f"names is {names!r}; wanted strings, none of them empty")
-    if len(names) != n_in or len(set(names)) != n_in:
-        raise ValueError(f"names is {names!r}; wanted {n_in} different ones, one for each input")
-    return names
-
-
 def _box_of_cones(net, space):
     """A box that meets every cone of a network without biases in the way all of space does."""
     for layer, bias in enumerate(net.biases[:-1]):
@@ -176,7 +162,7 @@ def _patterns_by_size(net, sample, end):
     while len(packed) * _SAMPLES_AT_ONCE < len(sample) and (not packed or time.monotonic() < end):
         u = sample._uniform(rng, _SAMPLES_AT_ONCE)
         some = u if some is None else some
-        packed.append(net.patterns(sample._placed(u).astype(net.dtype)))
+        packed.append(net.patterns(sample.domain._inputs(u).astype(net.dtype)))
     packed = np.concatenate(packed)
     items = packed.view(f"V{packed.shape[1]}")[:, 0]
     _, first, counts = np.unique(items, return_index=True, return_counts=True)

@@ -1,13 +1,16 @@
 """The pieces of a network in words: text, Markdown, LaTeX."""
 
 import math
+import re
 import textwrap
 from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 
-from .wording import EXACT_DIGITS, Writer, symbol
+from .exact import rounded
+from .frozen import Frozen
+from .wording import EXACT_DIGITS, Writer, counted, output_names, symbol
 
 __all__ = ["Explanation", "HalfSpace", "Piece"]
 
@@ -33,7 +36,7 @@ class Piece(NamedTuple):
     maps : tuple
         For each output its coefficients and, last, its constant, as `Fraction`.
     share : float
-        Of the domain's volume; NaN on all of space.
+        Of the domain's volume; NaN on all of space, and where that is 0 or infinite in floats.
     n_regions : int
         Activation regions in this piece.
     parts : tuple of tuple of HalfSpace
@@ -49,15 +52,15 @@ class Piece(NamedTuple):
     @property
     def A(self):
         """The coefficients in float64, shape (n_out, number of coordinates)."""
-        return np.array([[float(c) for c in row[:-1]] for row in self.maps])
+        return np.array([[rounded(c) for c in row[:-1]] for row in self.maps])
 
     @property
     def b(self):
         """The constants in float64, shape (n_out,)."""
-        return np.array([float(row[-1]) for row in self.maps])
+        return np.array([rounded(row[-1]) for row in self.maps])
 
 
-class Explanation:
+class Explanation(Frozen):
     """What `explain` found. ``str()`` is text; a notebook renders it.
 
     Attributes
@@ -77,9 +80,8 @@ class Explanation:
     """
 
     def __init__(self, pieces, n_pieces, n_regions, n_samples, names, where, digits, points):
-        self.pieces, self.n_pieces, self.n_regions, self.n_samples = pieces, n_pieces, n_regions, n_samples
-        self.names, self.where = names, where
-        self._digits, self._points = digits, points
+        found = {"n_pieces": n_pieces, "n_regions": n_regions, "n_samples": n_samples}
+        super().__init__(pieces=pieces, **found, names=names, where=where, _digits=digits, _points=points)
 
     @property
     def share(self):
@@ -92,7 +94,7 @@ class Explanation:
         return len(self.pieces) == self.n_pieces
 
     def __repr__(self):
-        return f"<Explanation, {len(self.pieces)} pieces {self.where}; print() shows them>"
+        return f"<Explanation, {counted(len(self.pieces), 'piece')} {self.where}; print() shows them>"
 
     def __str__(self):
         writer = Writer(self.names, self._digits)
@@ -144,10 +146,11 @@ class Explanation:
         return f"$\\displaystyle {self.to_latex()}$"
 
     def to_dict(self):
-        """The same in plain numbers and strings, as ``foldline explain --json`` prints it."""
+        """The same in plain numbers and strings, as ``foldline explain --json`` prints it: maps rounded to
+        floats, half-spaces exact, as floats where these are, else as integers or ``"p/q"``."""
 
         def half_space(h):
-            return {"coefficients": [float(c) for c in h.coefficients], "constant": float(h.constant)}
+            return {"coefficients": [_plain(c) for c in h.coefficients], "constant": _plain(h.constant)}
 
         return {
             "where": self.where,
@@ -169,18 +172,19 @@ class Explanation:
         }
 
     def _outputs(self):
-        n = len(self.pieces[0].maps)
-        return ["y"] if n == 1 else [f"y{i + 1}" for i in range(n)]
+        return output_names(len(self.pieces[0].maps))
 
     def _heading(self):
         n = len(self.pieces)
         if self.n_pieces == 1:
             return f"One formula {self.where}"
         if self.n_pieces is None:
-            return f"The {n} largest pieces {self.where}"
+            largest = "largest piece" if n == 1 else f"{n} largest pieces"
+            return f"The {largest} seen by a sample of {self.n_samples:,} points {self.where}"
         if self.is_complete:
             return f"{n} linear pieces {self.where}"
-        return f"The {n} largest of {self.n_pieces:,} linear pieces {self.where}"
+        largest = "largest" if n == 1 else f"{n} largest"
+        return f"The {largest} of {self.n_pieces:,} linear pieces {self.where}"
 
     def _written(self, writer, piece):
         """(share, a formula for each output, what holds in each part)."""
@@ -203,8 +207,8 @@ class Explanation:
         conditions = writer.half_spaces(forms)
         if len(conditions) <= _MOST_CONDITIONS:
             return conditions
-        values = np.array([[float(c) for c in form[:-1]] for form in forms]) @ self._points.T
-        outside = (values <= [[-float(form[-1])] for form in forms]).sum(axis=1)
+        near_1 = np.array([[rounded(c / max(map(abs, form))) for c in form] for form in forms])
+        outside = (near_1[:, :-1] @ self._points.T <= -near_1[:, -1:]).sum(axis=1)
         kept = np.sort(np.argsort(-outside, kind="stable")[: _MOST_CONDITIONS - 1])
         shown = writer.half_spaces([forms[i] for i in kept])
         return [*shown, more % (len(conditions) - len(shown))]
@@ -213,20 +217,33 @@ class Explanation:
         notes, left_out = [], _percent(1 - self.share).strip()
         if self.n_pieces is None:
             notes.append(
-                f"Shares are estimated from {self.n_samples:,} random points, which met {self.n_regions:,} "
-                f"activation regions; there may be more. The regions not listed fill {left_out}."
+                f"Shares are estimated from {self.n_samples:,} random points, which met "
+                f"{counted(self.n_regions, 'activation region')}; there may be more. {left_out} of the "
+                "points are in none of those listed."
             )
         elif not self.is_complete:
             volume = "" if math.isnan(self.share) else f", {left_out} of the domain,"
             rest = self.n_pieces - len(self.pieces)
             pieces = "piece is" if rest == 1 else "pieces are"
             notes.append(f"{rest:,} smaller {pieces} left out{volume}".rstrip(",") + ".")
+            if len(self.names) == 1:
+                notes[-1] += " Those listed are in the order they lie in."
         if rounded:
             notes.append(
-                f"Numbers that need more than {EXACT_DIGITS} digits are rounded, to {self._digits} or to "
-                "the unit."
+                f"Numbers of more than {EXACT_DIGITS} digits are rounded to {self._digits} digits, or to a "
+                "whole number where that has more."
             )
         return notes
+
+
+def _plain(ratio):
+    """A rational as a float where that is exact, else as an integer or in words."""
+    try:
+        if float(ratio) == ratio:
+            return float(ratio)
+    except OverflowError:
+        pass
+    return ratio.numerator if ratio.denominator == 1 else str(ratio)
 
 
 def _laid_out(rows):
@@ -247,7 +264,7 @@ def _laid_out(rows):
         margin = " " * (len(share) + 2 if share else 0)
         for i, formula in enumerate(formulas):
             first = (f"{share}  " if share else "") if i == 0 else margin
-            lines += textwrap.wrap(first + formula, _WIDTH, subsequent_indent=margin + " " * 4)
+            lines += _wrapped(first + formula, margin + " " * 4)
         for i, place in enumerate(places):
             lines += _filled(f"{margin}  {'or' if i else 'where'} ", place)
     return lines
@@ -264,7 +281,14 @@ def _filled(first, conditions):
         line += condition + " "
     lines.append(line.rstrip())
     deeper = indent + " " * 4
-    return [part for line in lines for part in textwrap.wrap(line, _WIDTH, subsequent_indent=deeper)]
+    return [part for line in lines for part in _wrapped(line, deeper)]
+
+
+def _wrapped(line, indent):
+    """Broken before signs only: a number stays with its variable."""
+    glued = re.sub(r" (?![-+<>] )", "\0", line)
+    parts = textwrap.wrap(glued, _WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+    return [part.replace("\0", " ") for part in parts]
 
 
 def _markdown_row(row):

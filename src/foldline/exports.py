@@ -8,7 +8,7 @@ __all__ = ["to_arrow", "to_networkx", "to_shapely"]
 
 
 def to_arrow(regions):
-    pa = optional("pyarrow", "arrow")
+    pa = optional("pyarrow")
 
     def nested(array):
         """Lists of fixed sizes, as deep as the array has dimensions after the first."""
@@ -46,7 +46,7 @@ def to_arrow(regions):
 
 
 def to_networkx(regions):
-    nx = optional("networkx", "networkx")
+    nx = optional("networkx")
     graph = nx.Graph(status=regions.status)
     volumes, points = regions.volumes.tolist(), regions.interior_points.tolist()
     graph.add_nodes_from(
@@ -61,7 +61,7 @@ def to_networkx(regions):
 
 
 def to_shapely(regions):
-    shapely = optional("shapely", "shapely")
+    shapely = optional("shapely")
     if regions.domain.dimension != 2:
         raise ValueError(
             f"the regions have {regions.domain.dimension} dimensions; polygons have 2 (a Plane is a slice)"

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import cells
 from .evaluation import unpack_patterns
+from .rounding import size
 
 __all__ = ["HalfSpaces", "domain_faces", "exact_facets", "half_spaces", "of_length_1"]
 
@@ -84,8 +85,12 @@ def _facets(forms, errors, corners, d):
     `forms` are (n, d + 1) and at most 0 on the region.
     """
     homogeneous = np.concatenate([corners, np.ones((len(corners), 1))], axis=1).T
-    on = np.abs(forms @ homogeneous) <= errors @ np.abs(homogeneous)
-    on[~forms.any(axis=1)] = False  # zero everywhere
+    with np.errstate(over="ignore", invalid="ignore"):
+        values, off = forms @ homogeneous, size(errors) @ size(homogeneous)
+    if not np.isfinite(values).all():
+        return None
+    on = np.abs(values) <= off
+    on[~errors.any(axis=1)] = False  # zero everywhere
     facets = _maximal(on, d)
     counts = sum(on[members[0]].astype(int) for members in facets)
     clear = not on.all(axis=1).any() and all(len(members) == 1 for members in facets)
@@ -100,7 +105,7 @@ def _maximal(on, d):
     sets = {}
     for j in np.flatnonzero((on.sum(axis=1) >= d) & ~on.all(axis=1)):
         sets.setdefault(on[j].tobytes(), []).append(j)
-    masks = np.array([on[members[0]] for members in sets.values()]).reshape(len(sets), on.shape[1])
+    masks = np.array([on[members[0]] for members in sets.values()], bool).reshape(len(sets), on.shape[1])
     outside = (~masks).astype(int)
     inside = masks.astype(int) @ outside.T == 0  # row i: the sets that hold set i
     return [np.array(m) for m, within in zip(sets.values(), inside) if within.sum() == 1]
@@ -110,7 +115,8 @@ class _Forms:
     """Forms of all neurons on regions, in floats, with the magnitudes that bound their rounding.
 
     A form is a sum of products along the paths from the inputs; each passes through at most n + 2
-    roundings in a layer of n inputs. So it is off by at most gamma_N times the same sum of magnitudes.
+    roundings in a layer of n inputs. So it is off by at most gamma_N times the same sum of magnitudes;
+    these are raised (`rounding.size`), so that they are 0 only for a form that is.
     """
 
     def __init__(self, net, domain):
@@ -118,7 +124,7 @@ class _Forms:
         for arrays in zip(net.weights, net.biases, net.slopes):
             w, b, slopes = (array.astype(np.float64) for array in arrays)
             self._layers.append((w, b, slopes, np.flatnonzero(slopes != 1)))
-        self._inputs = _inputs(domain)
+        self._inputs = domain._forms()
         self._dimension = domain.dimension
         n_roundings = sum(w.shape[1] + 2 for w in net.weights) + net.n_in + domain.dimension
         self.gamma = (n_roundings + _CORNER_ROUNDINGS) * _UNIT
@@ -129,20 +135,22 @@ class _Forms:
         n = max(1, _BLOCK_BYTES // (16 * units * (self._dimension + 1)))
         for start in range(0, len(bits), n):
             part = bits[start : start + n]
-            forms = self._of_block(part, self._inputs[0], lambda values: values)
-            yield from zip(forms, self._of_block(part, self._inputs[1], np.abs))
+            with np.errstate(over="ignore", invalid="ignore"):  # which is made again in integers
+                forms = self._of_block(part, self._inputs, lambda values: values)
+                magnitudes = self._of_block(part, np.abs(self._inputs), size)
+            yield from zip(forms, magnitudes)
 
     def _of_block(self, bits, inputs, signed):
         found, n_done = [np.empty((len(bits), 0, self._dimension + 1))], 0
         below = np.broadcast_to(inputs, (len(bits), *inputs.shape))
         for w, b, slopes, folds in self._layers:
-            forms = signed(w) @ below
+            forms = signed(w) @ signed(below)
             forms[:, :, -1] += signed(b)
             factors = np.ones((len(bits), len(slopes)))
             active = bits[:, n_done : n_done + len(folds)]
             factors[:, folds] = np.where(active, 1.0, signed(slopes)[folds])
             found.append(forms[:, folds])
-            below = factors[:, :, None] * forms
+            below = factors[:, :, None] * signed(forms)
             n_done += len(folds)
         return np.concatenate(found, axis=1)
 
@@ -173,21 +181,6 @@ def exact_facets(chain, domain, bits):
 def _rounded(row):
     largest = max(map(abs, row)) or 1
     return [value / largest for value in row]
-
-
-def _inputs(domain):
-    """Forms of the inputs in the domain's coordinates, and magnitudes of what they are summed from."""
-    placement = domain._placement()
-    if placement is None:
-        forms = np.eye(domain.n_in, domain.n_in + 1)
-        return forms, forms
-    matrix, origin = placement
-    size = np.abs(matrix)
-    if isinstance(matrix, tuple):  # (stop, start): their difference
-        matrix, size = (matrix[0] - matrix[1])[:, None], (np.abs(matrix[0]) + np.abs(matrix[1]))[:, None]
-    return tuple(
-        np.concatenate([m, p[:, None]], axis=1) for m, p in ((matrix, origin), (size, np.abs(origin)))
-    )
 
 
 def domain_faces(domain):

@@ -1,9 +1,14 @@
 """Files that are written whole or not at all."""
 
 import contextlib
+import glob
 import os
+import time
 
 __all__ = ["replacing"]
+
+# Nobody who still writes to a file leaves it alone for so many seconds.
+_STALE = 86_400
 
 
 @contextlib.contextmanager
@@ -18,6 +23,7 @@ def replacing(path):
             yield file
         return
     directory, name = os.path.split(target)
+    _remove_stale(directory, name)
     partial = os.path.join(directory, f".{name}.{os.urandom(8).hex()}.part")
     try:
         with open(partial, "xb") as file:
@@ -32,3 +38,12 @@ def replacing(path):
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(partial)
+
+
+def _remove_stale(directory, name):
+    """Remove what processes that were killed left of files of this name."""
+    pattern = os.path.join(glob.escape(directory), f".{glob.escape(name)}.{'[0-9a-f]' * 16}.part")
+    for partial in glob.glob(pattern):
+        with contextlib.suppress(OSError):
+            if time.time() - os.path.getmtime(partial) > _STALE:
+                os.unlink(partial)

@@ -2,17 +2,22 @@
 
 import math
 import time
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 
 from . import cells
+from .domains import check_question
 from .evaluation import unpack_patterns
+from .exact import rounded
 from .exact_cells import ExactWalk
 from .exact_forms import map_on
 from .facets import of_length_1
 from .maps import map_errors
 from .regions import regions
+from .walk import MOST_DIMENSIONS_OF_VERTICES
+from .wording import counted
 
 __all__ = ["Folds", "folds"]
 
@@ -59,7 +64,7 @@ class Folds(NamedTuple):
         return len(self.pairs)
 
     def __repr__(self):
-        return f"Folds({len(self.pairs):,} between {len(self.regions):,} regions, {self.status})"
+        return f"Folds({len(self.pairs):,} between {counted(len(self.regions), 'region')}, {self.status})"
 
 
 def folds(net, domain, *, max_regions=None, time_limit=None, workers=1):
@@ -92,25 +97,30 @@ def folds(net, domain, *, max_regions=None, time_limit=None, workers=1):
     >>> found.jumps, found.vertices, found.neurons
     (array([[2.]]), (array([[0.5]]),), (array([2]),))
     """
-    if getattr(domain, "dimension", 0) > 6:
-        raise ValueError(f"the domain has {domain.dimension} dimensions; wanted at most 6, or a slice")
+    check_question(net, domain, max_regions=max_regions, time_limit=time_limit)
+    d, most = domain.dimension, MOST_DIMENSIONS_OF_VERTICES
+    if d > most:
+        raise ValueError(f"the domain has {d} dimensions; wanted at most {most}, or a slice")
     begin, limit = time.monotonic(), math.inf if time_limit is None else time_limit
     search = None if time_limit is None else _SHARE_OF_SEARCH * time_limit
     found = regions(net, domain, max_regions=max_regions, time_limit=search, workers=workers)
     status = found.status
     errors, d, flips = map_errors(net, domain), domain.dimension, found.flips
     jumps = np.concatenate([found.jumps.A, found.jumps.b[:, :, None]], axis=2)
-    is_fold = (abs(jumps) > 2 * errors).any(axis=(1, 2))
-    exact = _Exact(net, domain, found)
-    for pair in np.flatnonzero(~is_fold):
+    is_fold = (abs(jumps) > 2 * errors)[:, :, :d].any(axis=(1, 2)) & np.isfinite(jumps).all(axis=(1, 2))
+    exact, scales = _Exact(net, domain, found), {}
+    for pair in np.flatnonzero(~is_fold).tolist():
         if time.monotonic() - begin > limit:
             status = "limit"
             break
         i, j = found.neighbours[pair].tolist()
         first, second = exact.map(i), exact.map(j)
         is_fold[pair] = first != second
-        # the jump of nearly equal maps, rounded once
-        jumps[pair] = [[float(b - a) for a, b in zip(*rows)] for rows in zip(first, second)]
+        if is_fold[pair]:
+            # the jump of nearly equal maps, in units of its largest number, rounded once
+            jump = [[b - a for a, b in zip(*rows)] for rows in zip(first, second)]
+            scales[pair] = max(abs(value) for row in jump for value in row)
+            jumps[pair] = [[float(value / scales[pair]) for value in row] for row in jump]
     rows = np.flatnonzero(is_fold)
     normals, sizes, vertices = np.empty((len(rows), d)), np.empty((len(rows), net.n_out)), []
     for at, pair in enumerate(rows.tolist()):
@@ -125,7 +135,9 @@ def folds(net, domain, *, max_regions=None, time_limit=None, workers=1):
         if normal @ found.interior_points[j] + offset < normal @ found.interior_points[i] + offset:
             normal = -normal
         normals[at], sizes[at] = normal, jump[:, :d] @ normal
-        corners = _corners(found.vertices[i], jump, errors, d)
+        if pair in scales:
+            sizes[at] = [rounded(Fraction(size) * scales[pair]) for size in sizes[at]]
+        corners = None if pair in scales else _corners(found.vertices[i], jump, errors, d)
         vertices.append(exact.facet(i, j) if corners is None else corners)
     columns = found.neighbours[rows], normals + 0.0, sizes + 0.0
     for array in (*columns, *vertices):
@@ -137,9 +149,10 @@ def _corners(corners, jump, errors, d):
     """Those of a region's corners at which the jump is 0 up to rounding; None where they make no facet."""
     homogeneous = np.concatenate([corners, np.ones((len(corners), 1))], axis=1).T
     exponent = -np.frexp(abs(jump).max())[1]
-    jump, errors = np.ldexp(jump, exponent), np.ldexp(errors, exponent)
-    off = (2 * errors + _CORNER_ROUNDINGS * _UNIT * abs(jump)) @ abs(homogeneous)
-    on = (abs(jump @ homogeneous) <= off).all(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):  # then there is no telling
+        jump, errors = np.ldexp(jump, exponent), np.ldexp(errors, exponent)
+        off = (2 * errors + _CORNER_ROUNDINGS * _UNIT * abs(jump)) @ abs(homogeneous)
+        on = (abs(jump @ homogeneous) <= off).all(axis=0)
     return corners[on].copy() if d <= on.sum() < len(corners) else None
 
 
@@ -158,6 +171,6 @@ class _Exact:
 
     def facet(self, i, j):
         """The corners that two regions share."""
-        first, second = (next(self._walk.rows([tuple(self._bits[k].tolist())])) for k in (i, j))
+        first, second = (next(self._walk.rows_of([tuple(self._bits[k].tolist())])) for k in (i, j))
         shared = sorted(set(first.vertices) & set(second.vertices))
         return np.array([[u / v[-1] for u in v[:-1]] for v in shared])

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from .domains import Ball, Plane, Polytope, Segment
+from .domains import Plane, Polytope, Segment
 from .wording import Writer
 
 __all__ = ["Frame"]
@@ -25,11 +25,12 @@ class Frame:
         self._domain, self._inputs = domain, names
         d = domain.dimension
         self._axes, self._step, self._origin = list(range(d)), [Fraction(1)] * d, [Fraction(0)] * d
-        placement = domain._placement() if isinstance(domain, (Ball, Plane, Segment)) else None
-        if placement is None:
+        if not domain._is_placed:
             self.names = tuple(names)
             return
-        columns, origin = _columns(*placement)
+        forms, exponent = domain._exact_forms()
+        unit = Fraction(2) ** exponent
+        *columns, origin = ([x * unit for x in column] for column in forms.T.tolist())
         moved = [[k for k, value in enumerate(column) if value] for column in columns]
         self._along_axes = all(len(m) == 1 for m in moved) and len({m[0] for m in moved}) == d
         if self._along_axes:
@@ -71,7 +72,7 @@ class Frame:
         text = "on " + _ranges(sides)
         held = [k for k in range(domain.n_in) if k not in self._axes]
         if held:
-            origin = _columns(*domain._placement())[1]
+            origin = domain._forms()[:, -1].tolist()
             text += ", with " + ", ".join(f"{self._inputs[k]} = {writer.number(origin[k])}" for k in held)
         return text
 
@@ -88,16 +89,6 @@ def _ranges(sides):
         names = ", ".join(s[2] for s in sides) if len(sides) <= 4 else f"{first}, ..., {sides[-1][2]}"
         return f"{low} < {names} < {high}"
     return ", ".join(f"{low} < {name} < {high}" for low, high, name in sides)
-
-
-def _columns(matrix, origin):
-    """The columns of M and the origin, exactly."""
-    if isinstance(matrix, tuple):
-        stop, start = ([Fraction(x) for x in end.tolist()] for end in matrix)
-        columns = [[a - b for a, b in zip(stop, start)]]
-    else:
-        columns = [[Fraction(x) for x in column] for column in matrix.T.tolist()]
-    return columns, [Fraction(x) for x in origin.tolist()]
 
 
 def _half_spaces(domain):

@@ -3,15 +3,17 @@
 import contextlib
 import json
 import os
+import stat
 import struct
 import time
 from hashlib import blake2b
 
+from .checks import check_path
 from .errors import FormatError
 
 __all__ = ["Journal"]
 
-_MAGIC = b"foldline journal 2\n"
+_MAGIC = b"foldline journal 3\n"
 _FRAME = struct.Struct("<Q8s")  # the payload's length; a checksum of the length and the payload
 _LONGEST = 1 << 32
 _SECONDS_BETWEEN_SYNCS = 1.0
@@ -37,19 +39,18 @@ class Journal:
     FormatError
         The file is no journal, or one of another version.
     ValueError
-        It has another question.
+        It has another question, or the path is that of a device or a pipe.
     OSError
         It cannot be read or written, or another process has it open.
     """
 
     def __init__(self, path, question):
-        try:
-            self.path = os.fspath(path)
-        except TypeError:
-            raise TypeError(f"checkpoint is {path!r}; wanted a path") from None
+        self.path = check_path("checkpoint", path)
         asked = json.dumps(question, sort_keys=True).encode()
         self._file = open(self.path, "ab+", buffering=0)  # noqa: SIM115
         try:
+            if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+                raise ValueError(f"{self.path} is not a regular file; a journal is read again and cut")
             _lock(self._file, self.path)
             self._end = self._start = 0
             head = _MAGIC + _framed(asked)
@@ -105,11 +106,14 @@ class Journal:
         magic = self._read_head(len(_MAGIC))
         if magic != _MAGIC:
             family = magic.startswith(_MAGIC[:17])
-            what = "a journal of another version" if family else "not a journal"
-            raise FormatError(f"{self.path}: {what}: begins with {magic!r}; wanted {_MAGIC!r}")
+            what = "a journal of another version" if family else "not a journal, or one whose head is damaged"
+            raise FormatError(
+                f"{self.path}: {what}: begins with {magic!r}; wanted {_MAGIC!r} "
+                "(name another file, or delete it to begin anew)"
+            )
         found = _next(self._file)
         if found is None:
-            raise FormatError(f"{self.path}: the journal's question is damaged; wanted a whole one")
+            raise FormatError(f"{self.path}: the journal's head is damaged; delete it to begin anew")
         if found != asked:
             raise ValueError(f"{self.path} answers another question: {_difference(found, asked)}")
         self._start = self._end = self._file.tell()

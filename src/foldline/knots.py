@@ -8,20 +8,21 @@ import numpy as np
 from . import cells
 from ._core import Sweep
 from .cells import quotient
+from .checks import check_flag, check_net, check_number, check_real
 from .domains import Segment
-from .executors import check_workers, map_parts
-from .network import Network
+from .executors import check_workers, map_parts, row_parts
+from .frozen import Frozen
+from .wording import counted
 
 __all__ = ["Knots", "breakpoints", "knots"]
 
 # Segments of one step take about this many multiply-adds if they have as many crossings as the network has
 # neurons: some hundredths of a second, so that Ctrl-C is heard.
 _STEP_OPERATIONS = 100_000_000
-_PARTS_PER_WORKER = 4
 _SEGMENTS_THAT_TELL = 64
 
 
-class Knots:
+class Knots(Frozen):
     """What `knots` found: one row for each neuron that flips at a crossing.
 
     Rows are in order of segment, t and neuron; several neurons may flip at one t.
@@ -46,37 +47,32 @@ class Knots:
         double, or exact and rounded once, for segments that floating point did not decide).
     segment, slope_before : ndarray
         Which segment, int64, and the derivative before this t, as `slope_after`; made when asked for.
+    n_crossings, n_knots : int
+        Neurons that flip at one place make one crossing.
     stats : dict
         How many segments were decided "in float64", "in long double" and "in rationals".
     """
 
-    __slots__ = (
-        "_tied",
-        "first_slope",
-        "is_knot",
-        "neuron",
-        "offsets",
-        "slope_after",
-        "stats",
-        "t",
-        "t_error",
-    )
-
     def __init__(self, offsets, t, t_error, neuron, is_knot, first_slope, slope_after, tied, stats):
-        values = {
-            "offsets": offsets,
-            "t": t,
-            "t_error": t_error,
-            "neuron": neuron,
-            "is_knot": is_knot,
-            "first_slope": first_slope,
-            "slope_after": slope_after,
-            "_tied": tied,  # rows that belong to the same crossing as the row before
-        }
-        for name, value in values.items():
-            value.flags.writeable = False
-            object.__setattr__(self, name, value)
-        object.__setattr__(self, "stats", stats)
+        super().__init__(
+            offsets=offsets,
+            t=t,
+            t_error=t_error,
+            neuron=neuron,
+            is_knot=is_knot,
+            first_slope=first_slope,
+            slope_after=slope_after,
+            _tied=tied,  # rows that belong to the same crossing as the row before
+            stats=stats,
+        )
+
+    @property
+    def n_crossings(self):
+        return len(self.t) - len(self._tied)
+
+    @property
+    def n_knots(self):
+        return int(np.count_nonzero(self.is_knot) - np.count_nonzero(self.is_knot[self._tied]))
 
     @property
     def segment(self):
@@ -93,20 +89,11 @@ class Knots:
         slopes[first] = self.first_slope[self.segment[first]]
         return slopes
 
-    def __setattr__(self, name, value):
-        raise AttributeError(f"a Knots is frozen; {name!r} cannot be set")
-
-    def __reduce__(self):
-        arrays = (self.offsets, self.t, self.t_error, self.neuron, self.is_knot)
-        arrays += (self.first_slope, self.slope_after, self._tied)
-        return Knots, (*(array.copy() for array in arrays), dict(self.stats))
-
     def __len__(self):
         return len(self.t)
 
     def __repr__(self):
-        n_knots = np.count_nonzero(self.is_knot) - np.count_nonzero(self.is_knot[self._tied])
-        return f"Knots({len(self)} crossings, {n_knots} knots)"
+        return f"Knots({counted(self.n_crossings, 'crossing')}, {counted(self.n_knots, 'knot')})"
 
 
 def knots(net, start, stop, *, extend=False, workers=1):
@@ -150,14 +137,12 @@ def knots(net, start, stop, *, extend=False, workers=1):
     >>> fl.knots(hat, [-2.0], [2.0], extend=True).t
     array([0.5 , 0.75, 1.  ])
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net is {type(net).__name__}; wanted a Network")
+    check_net(net)
+    check_flag("extend", extend)
     workers = check_workers(workers)
     starts, stops = _checked_ends(net, start, stop)
-    parallel = workers * _PARTS_PER_WORKER if isinstance(workers, int) and workers > 1 else 1
-    size = -(-len(starts) // (parallel if isinstance(workers, int) else 8)) or 1
-    parts = [slice(i, i + size) for i in range(0, len(starts), size)] or [slice(0)]
-    arguments = [(net, starts[part], stops[part], extend) for part in parts]
+    parts = row_parts(len(starts), workers) or [(0, 0)]
+    arguments = [(net, starts[begin:end], stops[begin:end], extend) for begin, end in parts]
     return _joined(map_parts(_knots_of_part, arguments, workers))
 
 
@@ -193,34 +178,27 @@ def breakpoints(net, low, high):
     >>> fl.breakpoints(net, -1, 1)
     (array([-1.,  0.,  1.]), array([1., 0., 1.]))
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net is {type(net).__name__}; wanted a Network")
+    check_net(net)
     if net.n_in != 1:
         raise ValueError(f"net has {net.n_in} inputs; wanted 1 (knots takes segments of any network)")
-    low, high = float(low), float(high)
+    low, high = check_number("low", low), check_number("high", high)
     if low >= high:
         raise ValueError(f"low is {low}, high is {high}; wanted low < high")
     found = knots(net, [low], [high])
     t = found.t[found.is_knot]
     x = np.unique(np.concatenate([[low], np.clip(low * (1 - t) + high * t, low, high), [high]]))
-    y = net._in_float64()(x[:, None])
+    y = net._in_float64(x[:, None])
     return x, y[:, 0] if net.n_out == 1 else y
 
 
 def _checked_ends(net, start, stop):
-    ends = []
-    for name, value in (("start", start), ("stop", stop)):
-        array = np.asarray(value)
-        if array.dtype.kind not in "iuf":
-            raise TypeError(f"{name} has dtype {array.dtype}; wanted real numbers")
-        ends.append(array)
-    starts, stops = ends
+    starts, stops = check_real("start", start), check_real("stop", stop)
     if starts.shape != stops.shape or starts.ndim not in (1, 2) or starts.shape[-1] != net.n_in:
         raise ValueError(
             f"start has shape {starts.shape}, stop {stops.shape}; wanted both ({net.n_in},) "
             f"or (n_segments, {net.n_in})"
         )
-    starts, stops = (np.ascontiguousarray(np.atleast_2d(a), np.float64) for a in ends)
+    starts, stops = (np.ascontiguousarray(np.atleast_2d(a), np.float64) for a in (starts, stops))
     for name, array in (("start", starts), ("stop", stops)):
         bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
         if bad.size:
@@ -294,7 +272,7 @@ class _Table:
         self.first_slope[self.n_segments] = first_slope
         self.counts[self.n_segments] = len(rows)
         for i, (t, neuron, slope, is_knot, tied) in enumerate(rows, self.n_rows):
-            row = {"t": t, "t_error": math.ulp(t) / 2, "neuron": neuron}
+            row = {"t": t, "t_error": max(math.ulp(t) / 2, math.ulp(0.0)), "neuron": neuron}
             for name, value in (row | {"slope_after": slope, "is_knot": is_knot}).items():
                 self.rows[name][i] = value
             if tied:
@@ -306,7 +284,7 @@ class _Table:
 
 def _knots_of_part(stop, net, starts, stops, extend):
     """The table of some segments, which is all of one task, until `stop` has an item."""
-    wide = net._in_float64()
+    wide = net._in_float64
     table = _Table(len(starts), net.n_out)
     sweep_of = functools.cache(lambda name: Sweep(wide.weights, wide.biases, wide.slopes, name == "in long double"))
     step = max(_STEP_OPERATIONS // (sum(w.size for w in net.weights) * (1 + net.n_neurons)), 1)

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .checks import check_net, check_points
 from .domains import Space
-from .evaluation import _checked_points, unpack_patterns
+from .evaluation import unpack_patterns
 from .exact import ExactMaps
 from .maps import maps_of, told_apart
-from .network import Network
+from .wording import counted
 
 __all__ = ["DataLinearity", "is_linear_on_data"]
 
@@ -56,7 +57,8 @@ class DataLinearity:
         return self.status != "several_maps"
 
     def __repr__(self):
-        counts = f"{len(self.region):,} points, {self.n_regions:,} regions, {self.n_maps:,} maps"
+        numbers = {"point": len(self.region), "region": self.n_regions, "map": self.n_maps}
+        counts = ", ".join(counted(n, noun) for noun, n in numbers.items())
         return f"DataLinearity({self.status}: {counts})"
 
 
@@ -85,13 +87,12 @@ def is_linear_on_data(net, points):
     >>> net = fl.Network([([[1.0, 2.0], [3.0, -1.0]], None), ([[1.0, 1.0]], None)])
     >>> data = fl.is_linear_on_data(net, [[1.0, 1.0], [2.0, 1.0], [1.0, 2.0]])
     >>> data, data.U
-    (DataLinearity(one_region: 3 points, 1 regions, 1 maps), array([[4., 1.]]))
+    (DataLinearity(one_region: 3 points, 1 region, 1 map), array([[4., 1.]]))
     >>> fl.is_linear_on_data(net, [[1.0, 1.0], [-1.0, -1.0], [-2.0, -2.0]]).map_sizes
     array([2, 1])
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net is {type(net).__name__}; wanted a Network")
-    points = _checked_points(net, points)
+    check_net(net)
+    points = check_points(net, points)
     if not len(points):
         raise ValueError("points is empty; wanted one point at least")
     patterns, region = np.unique(net.patterns(points, exact=True), axis=0, return_inverse=True)

@@ -130,7 +130,7 @@ class Describer:
     def _corners(self, rows):
         """The exact corners of each row, in homogeneous coordinates."""
         bits = {tuple(self._bits[row].tolist()): row for row in rows}
-        return {bits[cell.bits]: cell.vertices for cell in ExactWalk(self._chain).rows(sorted(bits))}
+        return {bits[cell.bits]: cell.vertices for cell in ExactWalk(self._chain).rows_of(sorted(bits))}
 
 
 def _primitive(form):

@@ -15,9 +15,10 @@ import numpy as np
 from .affine_regions import by_regions
 from .bends import by_triples, uniform, witness_on
 from .bounds import bounds
-from .counting import check_question
-from .domains import Polytope, Space
-from .questions import Question, rounded
+from .checks import check_number
+from .domains import Polytope, Space, check_question
+from .exact import rounded
+from .questions import Question
 
 __all__ = ["check_affine"]
 
@@ -75,7 +76,7 @@ def check_affine(net, domain, outputs=None, tol=0.0, time_limit=None, max_region
     start = time.monotonic()
     check_question(net, domain, max_regions=max_regions, time_limit=time_limit)
     outputs = _checked_outputs(net, outputs)
-    tol = _checked_tolerance(tol)
+    tol = check_number("tol", tol, 0)
     limit = math.inf if time_limit is None else time_limit
     question = Question(net, domain, outputs, tol, start + _SEARCH * limit, start + limit)
     most = math.inf if max_regions is None else max_regions
@@ -99,14 +100,6 @@ def _checked_outputs(net, outputs):
             f"outputs is {outputs!r}; wanted different numbers from 0 to {net.n_out - 1}"
         )
     return tuple(chosen.tolist())
-
-
-def _checked_tolerance(tol):
-    if isinstance(tol, bool) or not isinstance(tol, (int, float, np.integer, np.floating)):
-        raise TypeError(f"tol is {tol!r}; wanted a number")
-    if not 0 <= tol < math.inf:
-        raise ValueError(f"tol is {tol!r}; wanted a finite number, at least 0")
-    return float(tol)
 
 
 def _by_stability(question):

@@ -1,30 +1,33 @@
 """The Lipschitz constant of a network on a domain: the largest norm of a region's matrix."""
 
 import math
+import sys
 import time
 from fractions import Fraction
 
 import numpy as np
 
 from . import cells
-from .counting import check_question
+from .checks import check_norm
 from .derivative_bounds import jacobian_bounds
+from .domains import check_question
 from .evaluation import unpack_patterns
 from .exact import exact_outputs, input_of
 from .exact_cells import ExactWalk
 from .exact_forms import map_on
+from .frozen import Frozen
 from .maps import maps_of
 from .shape import check_full
 from .survey import ExactRegion, batches, check_bounded, float_points
 
-__all__ = ["Lipschitz", "Steepest", "check_norm", "lipschitz"]
+__all__ = ["Lipschitz", "Steepest", "lipschitz"]
 
 _EPS = np.finfo(float).eps
 # Regions whose norms floats do not tell from the largest are computed exactly, if they are no more.
 _MOST_EXACT = 64
 
 
-class Lipschitz:
+class Lipschitz(Frozen):
     """An enclosure of a Lipschitz constant; ``float()`` of it is the upper end, which is always safe.
 
     Attributes
@@ -41,14 +44,9 @@ class Lipschitz:
         Two points between which the outputs change by `lower` times their distance, at least.
     """
 
-    __slots__ = ("lower", "n_regions", "norm", "status", "steepest", "upper")
-
     def __init__(self, lower, upper, norm, status, n_regions, steepest):
-        for name, value in zip(self.__slots__, (lower, n_regions, norm, status, steepest, upper)):
-            object.__setattr__(self, name, value)
-
-    def __setattr__(self, name, value):
-        raise AttributeError(f"a Lipschitz is frozen; {name!r} cannot be set")
+        found = {"norm": norm, "status": status, "n_regions": n_regions, "steepest": steepest}
+        super().__init__(lower=lower, upper=upper, **found)
 
     def __float__(self):
         return self.upper
@@ -58,7 +56,7 @@ class Lipschitz:
         return f"Lipschitz({ends}, norm={self.norm!r}, status={self.status!r})"
 
 
-class Steepest:
+class Steepest(Frozen):
     """Two points, and the least that the outputs change between them relative to their distance.
 
     Attributes
@@ -70,11 +68,8 @@ class Steepest:
     ratio : float
     """
 
-    __slots__ = ("domain", "net", "norm", "ratio", "x", "y")
-
     def __init__(self, net, domain, x, y, norm, ratio):
-        self.net, self.domain, self.x, self.y = net, domain, tuple(x), tuple(y)
-        self.norm, self.ratio = norm, ratio
+        super().__init__(net=net, domain=domain, x=tuple(x), y=tuple(y), norm=norm, ratio=ratio)
 
     def verify(self):
         """Whether that is so, in exact rationals, and x and y are in the domain."""
@@ -151,14 +146,6 @@ def lipschitz(net, domain, norm="inf", *, max_regions=None, time_limit=None):
     return Lipschitz(lower, upper, norm, "limit", n, steepest)
 
 
-def check_norm(norm, wanted=("inf", "1", "2")):
-    """The name of a norm; raise for another."""
-    name = norm if isinstance(norm, str) else {1: "1", 2: "2", math.inf: "inf"}.get(norm)
-    if name not in wanted:
-        raise ValueError(f"norm is {norm!r}; wanted {' or '.join(map(repr, wanted))}")
-    return name
-
-
 class _Top:
     """The patterns that may have the largest norm, the likeliest first."""
 
@@ -187,13 +174,28 @@ def _norms(maps, errors, norm):
         return np.maximum((size.sum(axis=axis) / off - most * off).max(axis=1), 0.0), upper
     if maps.shape[1] < maps.shape[2]:
         maps, errors = maps.transpose(0, 2, 1), errors.T
-    total = np.sqrt((errors**2).sum()) * off
     if not np.isfinite(maps).all():
         return np.zeros(len(maps)), np.full(len(maps), np.inf)
-    return _two_norms(maps, total, off)
+    # Where the largest entry is near 1 no square overflows, and what underflows is less than a rounding.
+    (errors,), exponent = _near_1(errors[None])
+    maps, exponents = _near_1(maps)
+    error = _above(np.ldexp(np.sqrt((errors**2).sum()) * off, exponent))
+    lower, upper = (np.ldexp(bound, exponents) for bound in _two_norms(maps, off))
+    lower = np.nextafter(np.nextafter(lower, 0) - error, 0)
+    return np.maximum(lower, 0.0), _above(_above(upper) + error)
 
 
-def _two_norms(maps, error, off):
+def _above(bounds):
+    return np.where(bounds > 0, np.nextafter(bounds, np.inf), bounds)
+
+
+def _near_1(matrices):
+    """Matrices / 2^exponents with a largest entry near 1, and the exponents."""
+    exponents = np.frexp(abs(matrices).max(axis=(1, 2)))[1]
+    return np.ldexp(matrices, -exponents[:, None, None]), exponents
+
+
+def _two_norms(maps, off):
     """For V nearly orthogonal, |A| <= |A V| / sqrt(1 - a), a = |V' V - 1|, and |A V|^2 <= |(A V)' A V|_inf.
     V from a singular value decomposition makes that sharp (Rump, Verified bounds for singular values, BIT,
     2011).
@@ -205,12 +207,12 @@ def _two_norms(maps, error, off):
     v_size = abs(v)
     defect = _inf(v.transpose(0, 2, 1) @ v - np.eye(v.shape[2]))
     defect += gamma * _inf(v_size.transpose(0, 2, 1) @ v_size)
-    upper = np.sqrt(gram * off / np.maximum(1 - defect * off, 0.5)) * off + error
+    upper = np.sqrt(gram * off / np.maximum(1 - defect * off, 0.5)) * off
     # A decomposition may fail, of zeros among others.
-    upper = np.fmin(upper, np.sqrt((maps**2).sum(axis=(1, 2))) * off + error)
+    upper = np.fmin(upper, np.sqrt((maps**2).sum(axis=(1, 2))) * off)
     best = np.sqrt((product[:, :, 0] ** 2).sum(axis=1))
     slack = gamma * np.sqrt((size[:, :, 0] ** 2).sum(axis=1)) * off
-    return np.maximum((best - slack) / np.sqrt(1 + defect) / off - error, 0.0), upper
+    return (best - slack) / np.sqrt(1 + defect) / off, upper
 
 
 def _inf(matrices):
@@ -273,9 +275,18 @@ def _power(vector, norm):
 def _around(power, norm):
     """The floats nearest to a norm on either side, from its `_power`; both its own, if it has one."""
     exponent = 2 if norm == "2" else 1
-    below = math.sqrt(power) if norm == "2" else float(power)
+    try:
+        below = _root(power) if norm == "2" else float(power)
+    except OverflowError:
+        below = sys.float_info.max
     while Fraction(below) ** exponent > power:
         below = math.nextafter(below, 0.0)
-    while Fraction(above := math.nextafter(below, math.inf)) ** exponent <= power:
+    while (above := math.nextafter(below, math.inf)) < math.inf and Fraction(above) ** exponent <= power:
         below = above
     return below, below if Fraction(below) ** exponent == power else above
+
+
+def _root(power):
+    """The square root of a `Fraction`, rounded, that of a number near 1 times a power of two."""
+    half = (power.numerator.bit_length() - power.denominator.bit_length()) // 2
+    return math.ldexp(math.sqrt(power / Fraction(4) ** half), half)

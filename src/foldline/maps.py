@@ -5,6 +5,7 @@ import numpy as np
 from . import cells
 from .exact_cells import MOST_DIMENSIONS_OF_CORNERS, ExactWalk
 from .exact_forms import map_on
+from .rounding import multiply_sizes
 
 __all__ = ["group_maps", "map_errors", "maps_of", "told_apart"]
 
@@ -25,35 +26,43 @@ def maps_of(net, domain, patterns):
     -----
     A product of the matrices W_L D_L ... D_1 W_1, in any order, with n roundings on the way to an entry,
     is within gamma_n |W_L| ... |W_1| of the true one (Higham, Accuracy and Stability of Numerical
-    Algorithms, 2nd edition, section 3.5); steep slopes s count as max(1, |s|).
+    Algorithms, 2nd edition, section 3.5); steep slopes s count as max(1, |s|). Sizes are multiplied in the
+    order of the products, from the outputs back to the inputs, so that they cover what underflows
+    (`rounding.multiply_sizes`). Where maps overflow the errors are infinite or NaN.
     """
     net = net.astype(np.float64)
     d = domain.dimension
-    placed = _placement(net, domain)
+    placed = domain._forms()
     patterns = np.ascontiguousarray(patterns)
-    maps = np.empty((len(patterns), net.n_out, d + 1))
+    maps = np.zeros((len(patterns), net.n_out, d + 1))
     step = max(_CHUNK_BYTES // (8 * net.n_out * (net.n_in + 1)), 1)
-    for start in range(0, len(patterns), step):
-        part = patterns[start : start + step]
-        a, b = np.empty((len(part), net.n_out, net.n_in)), np.empty((len(part), net.n_out))
-        net._core.maps_of_patterns(part, a, b)
-        rows = maps[start : start + step]
-        rows[:] = a @ placed
-        rows[:, :, d] += b
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(patterns), step):
+            part = patterns[start : start + step]
+            a, b = np.empty((len(part), net.n_out, net.n_in)), np.empty((len(part), net.n_out))
+            net._core.maps_of_patterns(part, a, b)
+            rows = maps[start : start + step]
+            if not domain._is_placed:  # what overflows in A is no matter of b
+                rows[:, :, :d] = a + 0.0
+            else:
+                rows[:] = a @ placed
+            rows[:, :, d] += b
     return maps, map_errors(net, domain)
 
 
 def map_errors(net, domain):
     """What the maps that `maps_of` gives are off by at most, shape (n_out, dimension + 1)."""
-    net, d, placed = net.astype(np.float64), domain.dimension, _placement(net, domain)
-    size, offset = abs(net.weights[0]) @ abs(placed), abs(net.biases[0])
-    for w, bias, slopes in zip(net.weights[1:], net.biases[1:], net.slopes):
-        w = abs(w) * np.maximum(1, abs(slopes))
-        size, offset = w @ size, w @ offset + abs(bias)
-    size[:, d] += offset
+    net, d, placed = net.astype(np.float64), domain.dimension, domain._forms()
+    with np.errstate(over="ignore", invalid="ignore"):
+        rows, offset = abs(net.weights[-1]), abs(net.biases[-1])
+        for w, bias, slopes in zip(net.weights[-2::-1], net.biases[-2::-1], net.slopes[::-1]):
+            rows = rows * np.maximum(1, abs(slopes))
+            rows, offset = multiply_sizes(rows, w), offset + multiply_sizes(rows, bias)
+        sizes = multiply_sizes(rows, placed)
+        sizes[:, d] += offset
     n = net.n_in + sum(w.shape[1] + 3 for w in net.weights) + 8
     # twice: the sizes are rounded themselves, and so is what a segment's ends differ by
-    return 2 * n * np.finfo(float).eps / 2 * size + np.finfo(float).tiny * (size > 0)
+    return 2 * n * np.finfo(float).eps / 2 * sizes
 
 
 def told_apart(maps, errors):
@@ -89,20 +98,9 @@ def _group_maps(net, domain, patterns, connected):
     if domain.dimension > MOST_DIMENSIONS_OF_CORNERS:
         return n_alone + len({map_on(chain, row) for row in bits.tolist()})
     merger = Merger(facets=connected)
-    for row in ExactWalk(chain).rows(sorted(map(tuple, bits.tolist()))):
+    for row in ExactWalk(chain).rows_of(sorted(map(tuple, bits.tolist()))):
         merger.add(row.forms, row.facets)
     return n_alone + (merger.n_connected() if connected else merger.n_maps())
-
-
-def _placement(net, domain):
-    """[M | p] with x = M u + p, rounded."""
-    placement = domain._placement()
-    if placement is None:
-        return np.eye(net.n_in, net.n_in + 1)
-    m, p = placement
-    if isinstance(m, tuple):
-        m = (m[0] - m[1])[:, None]
-    return np.column_stack([m, p])
 
 
 class Merger:

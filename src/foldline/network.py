@@ -1,11 +1,15 @@
 """The network: an immutable chain of affine maps and per-neuron folds."""
 
 import numbers
+from functools import cached_property
 
 import numpy as np
 
 from . import evaluation
 from ._core import Core
+from .checks import check_real
+from .frozen import Frozen
+from .wording import counted
 
 __all__ = ["Network"]
 
@@ -13,7 +17,7 @@ _NAMED_SLOPES = {"relu": 0.0, "leaky_relu": 0.01, "abs": -1.0, "identity": 1.0}
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-class Network:
+class Network(Frozen):
     """A continuous piecewise-linear network in canonical form.
 
     The network is ``n_layers`` affine maps ``z = W a + b``. Between two of them every unit folds
@@ -67,27 +71,19 @@ class Network:
            [-1.5]])
     """
 
-    __slots__ = ("_core", "_narrow", "_wide", "biases", "digest", "import_check", "slopes", "weights")
-
     def __init__(self, layers, activation="relu", *, import_check=None):
         layers, arrays = _layer_arrays(layers)
         dtype = _common_dtype(layers, arrays)
         weights, biases = _checked_layers(arrays, dtype)
         slopes = _checked_slopes(activation, [len(b) for b in biases[:-1]], dtype)
-        for array in (*weights, *biases, *slopes):
-            array.flags.writeable = False
-        fields = {
-            "weights": tuple(weights),
-            "biases": tuple(biases),
-            "slopes": tuple(slopes),
-            "digest": _digest(dtype, weights, biases, slopes),
-            "import_check": import_check,
-            "_narrow": None,
-            "_wide": None,
-            "_core": Core(weights, biases, slopes),
-        }
-        for name, value in fields.items():
-            object.__setattr__(self, name, value)
+        super().__init__(
+            weights=tuple(weights),
+            biases=tuple(biases),
+            slopes=tuple(slopes),
+            digest=_digest(dtype, weights, biases, slopes),
+            import_check=import_check,
+            _core=Core(weights, biases, slopes),
+        )
 
     @classmethod
     def from_knots(cls, x, y):
@@ -112,7 +108,7 @@ class Network:
         >>> hat([[-1], [0.5], [1.75], [3]]).ravel()
         array([0.  , 0.5 , 0.25, 0.  ])
         """
-        x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        x, y = (check_real(name, value).astype(np.float64) for name, value in (("x", x), ("y", y)))
         columns = y[:, None] if y.ndim == 1 else y
         if x.ndim != 1 or not len(x) or columns.ndim != 2 or len(columns) != len(x):
             raise ValueError(
@@ -154,9 +150,13 @@ class Network:
 
     def astype(self, dtype):
         """The same network with weights rounded to `dtype` (float32 to float64 is exact)."""
-        dtype = np.dtype(dtype)
+        given = dtype
+        try:
+            dtype = np.dtype(given)
+        except (TypeError, ValueError):
+            dtype = np.dtype(object)
         if dtype not in _DTYPES:
-            raise TypeError(f"dtype is {dtype}; a network is float32 or float64")
+            raise TypeError(f"dtype is {given!r}; wanted float32 or float64")
         if dtype == self.dtype:
             return self
         with np.errstate(over="ignore"):
@@ -178,38 +178,30 @@ class Network:
     def __hash__(self):
         return hash(self.digest)
 
-    def __setattr__(self, name, value):
-        raise AttributeError(f"a Network is immutable; {name!r} cannot be set")
-
-    def __delattr__(self, name):
-        raise AttributeError(f"a Network is immutable; {name!r} cannot be deleted")
-
     def __reduce__(self):
         layers = list(zip(self.weights, self.biases))
         return _rebuild, (layers, list(self.slopes), self.import_check)
 
     def __repr__(self):
         shape = "-".join(str(n) for n in (self.n_in, *self.widths, self.n_out))
-        return f"Network({shape}, {self.dtype}, {self.n_neurons} neurons)"
+        return f"Network({shape}, {self.dtype}, {counted(self.n_neurons, 'neuron')})"
 
+    @cached_property
     def _in_float64(self):
-        """The same function in float64, kept once made: for bits that float32 leaves open."""
-        if self._wide is None:
-            object.__setattr__(self, "_wide", self.astype(np.float64))
-        return self._wide
+        """The same function in float64: for bits that float32 leaves open."""
+        return self.astype(np.float64)
 
+    @cached_property
     def _in_float32(self):
-        """The network rounded to float32, kept once made, for patterns that are verified later.
+        """The network rounded to float32, for patterns that are verified later.
 
         Or this network, where rounding leaves the range of float32 or turns a slope to 1.
         """
-        if self._narrow is None:
-            try:
-                narrow = self.astype(np.float32)
-            except ValueError:
-                narrow = self
-            object.__setattr__(self, "_narrow", narrow if narrow.n_neurons == self.n_neurons else self)
-        return self._narrow
+        try:
+            narrow = self.astype(np.float32)
+        except ValueError:
+            return self
+        return narrow if narrow.n_neurons == self.n_neurons else self
 
     __call__ = evaluation.forward
     forward = evaluation.forward
@@ -298,7 +290,7 @@ def _finite_copy(array, dtype, what):
 
 def _checked_slopes(activation, widths, dtype):
     if isinstance(activation, (str, numbers.Real)):
-        activation = [activation] * len(widths)
+        activation = [_slope(activation)] * len(widths)
     if not hasattr(activation, "__len__"):
         raise TypeError(f"activation is {activation!r}; wanted a name, a slope, or one for each hidden layer")
     if len(activation) != len(widths):
@@ -306,14 +298,17 @@ def _checked_slopes(activation, widths, dtype):
     return [_slope_array(a, n, i, dtype) for i, (a, n) in enumerate(zip(activation, widths))]
 
 
+def _slope(activation):
+    """The slope that a name stands for; what is no name as it is."""
+    if not isinstance(activation, str):
+        return activation
+    if activation not in _NAMED_SLOPES:
+        raise ValueError(f"activation {activation!r}; wanted one of {', '.join(_NAMED_SLOPES)}, or a slope")
+    return _NAMED_SLOPES[activation]
+
+
 def _slope_array(activation, width, layer, dtype):
-    if isinstance(activation, str):
-        if activation not in _NAMED_SLOPES:
-            raise ValueError(
-                f"activation {activation!r}; wanted one of {', '.join(_NAMED_SLOPES)}, or a slope"
-            )
-        activation = _NAMED_SLOPES[activation]
-    slopes = _real_array(activation, f"activation of layer {layer}")
+    slopes = _real_array(_slope(activation), f"activation of layer {layer}")
     if slopes.ndim == 0:
         slopes = np.full(width, slopes)
     if slopes.shape != (width,):

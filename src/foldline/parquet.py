@@ -1,8 +1,9 @@
-"""Regions as a Parquet data set: a directory of files, a chunk each (``pip install foldline[arrow]``)."""
+"""Regions as a Parquet data set: a directory of files, a chunk each (``pip install pyarrow``)."""
 
 import json
 import os
 
+from .checks import check_path
 from .files import replacing
 from .formats import optional
 from .logs import log
@@ -56,9 +57,9 @@ def write_regions(
     >>> found["count"], found["status"], found["files"]
     (4, 'complete', 2)
     """
-    optional("pyarrow.parquet", "arrow")
+    optional("pyarrow.parquet")
     chunks = iter_regions(net, domain, chunk=chunk, engine=engine, max_regions=max_regions, workers=workers)
-    path = os.fspath(path)
+    path = check_path("path", path)
     os.makedirs(path, exist_ok=True)
     there = os.listdir(path)
     if there:
@@ -79,7 +80,7 @@ def write_regions(
 
 def write(regions, path, first=0):
     """One file, whole or not at all; its rows are numbered from `first`."""
-    pa, parquet = optional("pyarrow", "arrow"), optional("pyarrow.parquet", "arrow")
+    pa, parquet = optional("pyarrow"), optional("pyarrow.parquet")
     table = regions.to_arrow()
     about = table.schema.metadata
     if not regions.net.n_neurons:  # Parquet has no items of no bytes
@@ -87,7 +88,7 @@ def write(regions, path, first=0):
     if first:
         at = table.schema.get_field_index("neighbours")
         column = table.column(at).combine_chunks()
-        moved = optional("pyarrow.compute", "arrow").add(column.values, first)
+        moved = optional("pyarrow.compute").add(column.values, first)
         table = table.set_column(at, "neighbours", pa.ListArray.from_arrays(column.offsets, moved))
     table = table.add_column(0, "region", pa.array(range(first, first + len(regions)), pa.int64()))
     with replacing(path) as file:

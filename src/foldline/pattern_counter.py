@@ -7,8 +7,8 @@ import numpy as np
 
 from . import evaluation
 from ._core import BLOCK, PatternSet, PatternSketch
+from .checks import check_finite, check_flag, check_limit, check_net, check_points
 from .executors import check_workers
-from .network import Network
 from .pattern_count import PatternCount
 
 __all__ = ["PatternCounter"]
@@ -51,12 +51,10 @@ class PatternCounter:
     """
 
     def __init__(self, net, *, sketch=False, memory_limit=_MEMORY, spill_dir=None):
-        if not isinstance(net, Network):
-            raise TypeError(f"net is {type(net).__name__}; wanted a Network")
-        number = isinstance(memory_limit, (int, float, np.integer, np.floating))
-        if isinstance(memory_limit, bool) or not number:
-            raise TypeError(f"memory_limit is {memory_limit!r}; wanted a number of bytes")
-        if not memory_limit >= _LEAST_MEMORY:
+        check_net(net)
+        check_flag("sketch", sketch)
+        check_limit("memory_limit", memory_limit)
+        if memory_limit < _LEAST_MEMORY:
             raise ValueError(f"memory_limit is {memory_limit} bytes; wanted at least {_LEAST_MEMORY:,}")
         self.net, self.n_points = net, 0
         self.sketch, self.memory_limit, self.spill_dir = bool(sketch), memory_limit, spill_dir
@@ -73,9 +71,10 @@ class PatternCounter:
 
         Points that are refused leave the counter as it was.
         """
-        points = evaluation._checked_points(self.net, points)
+        check_flag("allow_nonfinite", allow_nonfinite)
+        points = check_points(self.net, points)
         if not allow_nonfinite:
-            evaluation._refuse_nonfinite(points)
+            check_finite(points)
         self._add_points(points, check_workers(workers), True)
         return self
 
@@ -90,7 +89,7 @@ class PatternCounter:
                     self.net, part, workers=workers, allow_nonfinite=allow_nonfinite
                 )
             except ValueError:
-                evaluation._refuse_nonfinite(points)  # whose number of the row is that of all points
+                check_finite(points)  # whose number of the row is that of all points
                 raise
             self._add(patterns)
             if report:

@@ -1,12 +1,17 @@
-"""Pictures of regions and knots, with matplotlib (``pip install foldline[plot]``)."""
+"""Pictures of regions and knots, with matplotlib (``pip install matplotlib``)."""
 
 import importlib
 import os
 
 import numpy as np
 
-from .domains import Ball, Plane
+from .checks import check_choice, check_int, check_names, check_net
+from .domains import Plane
 from .files import replacing
+from .frames import Frame
+from .region_tables import Regions
+from .sample import _bounding_box
+from .wording import counted, output_names
 
 __all__ = ["check_name", "knots", "new_axes", "regions", "save"]
 
@@ -16,9 +21,10 @@ _COLORS = ("region", "slope", "output", "layer")
 _LIGHT = ("#77AADD", "#EE8866", "#EEDD88", "#FFAABB", "#99DDFF", "#44BB99", "#BBCC33", "#AAAA00", "#DDDDDD")
 _SIZE = (7.0, 6.0)  # inches
 _PIXELS = 600
+_LEAST_WITH_ARROW = 1 / 400  # of the area
 
 
-def regions(result, ax=None, color_by="region", output=0):
+def regions(result, ax=None, color_by="region", output=0, names=None):
     """Draw the regions of a two-dimensional domain.
 
     Parameters
@@ -28,10 +34,13 @@ def regions(result, ax=None, color_by="region", output=0):
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure's if None.
     color_by : {"region", "slope", "output", "layer"}
-        A color for each region, unlike its neighbours'; how steep the output is on each; the output at
-        each point; or the folds only, colored by the first layer with a neuron that flips there.
+        A color for each region, unlike its neighbours'; how steep the output is on each, with arrows that
+        point uphill; the output at each point; or the folds only, colored by the first layer with a neuron
+        that flips there.
     output : int
-        Which output "slope" and "output" speak of.
+        Which output "slope" and "output" speak of, numbered from 0.
+    names : sequence of str, optional
+        Of the inputs; x1, x2, ... if not given. Axes that are not along one input each are s and t.
 
     Returns
     -------
@@ -41,8 +50,11 @@ def regions(result, ax=None, color_by="region", output=0):
     ------
     ImportError
         Without matplotlib.
+    TypeError
+        What is not a Regions; names that are not strings.
     ValueError
-        Regions that are not two-dimensional or have no vertices, an unknown `color_by` or output.
+        Regions that are not two-dimensional or have no vertices, an unknown `color_by` or output; names that
+        are not as many as inputs, or not different.
 
     Examples
     --------
@@ -50,23 +62,24 @@ def regions(result, ax=None, color_by="region", output=0):
     >>> net = fl.Network([([[1.0, 0.5], [0.5, -1.0]], None), ([[1.0, 1.0]], None)])
     >>> ax = fl.plot.regions(fl.regions(net, fl.Box(-1, 1, n_in=2)))
     >>> ax.get_title()
-    '4 regions, proved'
+    '4 activation regions, proved'
     """
+    if not isinstance(result, Regions):
+        kind = type(result).__name__
+        raise TypeError(f"result is {kind}; wanted Regions, of foldline.regions(net, domain)")
     if result.domain.dimension != 2:
         dimension = result.domain.dimension
         raise ValueError(f"the regions have {dimension} dimensions; wanted 2 (a Plane is a slice)")
     if not all(map(len, result.vertices)):
         raise ValueError("the regions have no vertices: engine 'lp' keeps none; wanted another's")
-    if color_by not in _COLORS:
-        raise ValueError(f"color_by is {color_by!r}; wanted one of {', '.join(map(repr, _COLORS))}")
-    if not 0 <= output < result.net.n_out:
-        raise ValueError(f"output is {output}; this network has {result.net.n_out}")
+    check_choice("color_by", color_by, _COLORS)
+    output = check_int("output", output, 0, result.net.n_out - 1)
+    frame = Frame(result.domain, check_names(names, result.net.n_in))
     ax = _shown_axes() if ax is None else ax
     from matplotlib.collections import PolyCollection
     from matplotlib.patches import PathPatch
 
-    corners = np.concatenate(result.vertices)
-    (left, bottom), (right, top) = corners.min(axis=0), corners.max(axis=0)
+    (left, bottom), (right, top) = _bounding_box(result.domain)
     ax.set(xlim=(left, right), ylim=(bottom, top))
     # Regions that share a pixel do not quite cover it: what shines through is grey then, as folds are.
     below = PathPatch(_outlines(result), linewidth=0, facecolor="0.97" if color_by == "layer" else "0.5")
@@ -78,7 +91,7 @@ def regions(result, ax=None, color_by="region", output=0):
         about = "one linear formula on each; colours only tell neighbours apart"
         ax.text(1, -0.09, about, transform=ax.transAxes, ha="right", va="top", fontsize="small", color="0.35")
     elif color_by == "slope":
-        _color_by_slope(cells, np.linalg.norm(result.A[:, output], axis=1), result.volumes, output)
+        _color_by_slope(cells, result, output)
     elif color_by == "output":
         _draw_output(ax, result, output)
     width = _line_width(ax, len(result))
@@ -87,8 +100,10 @@ def regions(result, ax=None, color_by="region", output=0):
     else:
         ax.add_collection(_lines(_common_edges(result), colors="0.1", linewidths=width))
     ax.set_aspect("equal", adjustable="box")
-    ax.set(**dict(zip(("xlabel", "ylabel"), _names_of_axes(result.domain))))
-    count = _counted(len(result), "region")
+    for k, axis in enumerate((ax.xaxis, ax.yaxis)):
+        axis.set_label_text(frame.names[k])
+        _show_inputs(axis, frame, k)
+    count = counted(len(result), "activation region")
     ax.set_title(f"{count}, proved" if result.status == "complete" else f"{count}, and there are more")
     return ax
 
@@ -116,8 +131,8 @@ def knots(net, start, stop, ax=None, output=0):
     """
     from .knots import knots as find_knots
 
-    if not 0 <= output < net.n_out:
-        raise ValueError(f"output is {output}; this network has {net.n_out}")
+    check_net(net)
+    output = check_int("output", output, 0, net.n_out - 1)
     start, stop = np.asarray(start, float), np.asarray(stop, float)
     found = find_knots(net, start, stop)
     t = np.unique(found.t[found.is_knot])
@@ -133,8 +148,8 @@ def knots(net, start, stop, ax=None, output=0):
         ax.plot(others, at, "|", markersize=8, color="0.4", label="a neuron flips, the slope stays")
     if len(found):
         ax.legend(frameon=False)
-    ax.set(xlabel="t, from start (0) to stop (1)", ylabel=f"output {output}", xlim=(0, 1))
-    ax.set_title(f"{_counted(len(t), 'knot')}, proved")
+    ax.set(xlabel="t, from start (0) to stop (1)", ylabel=output_names(net.n_out)[output], xlim=(0, 1))
+    ax.set_title(f"{counted(len(t), 'knot')}, proved")
     return ax
 
 
@@ -166,35 +181,43 @@ def _imported(name):
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise ImportError('pictures need matplotlib: pip install "foldline[plot]"') from None
+        raise ImportError("pictures need matplotlib: pip install matplotlib") from None
 
 
-def _counted(n, noun):
-    return f"{n:,} {noun}{'s' * (n != 1)}"
+def _show_inputs(axis, frame, k):
+    """Ticks at round numbers of the input that an axis is, where it is not from 0 or in another unit."""
+    from matplotlib.ticker import MaxNLocator
+
+    start, step = frame.points(np.array([[0.0, 0.0], [1.0, 1.0]]))[:, k]
+    step -= start
+    if (start, step) == (0, 1):
+        return
+    ends = start + step * np.array(axis.get_view_interval())
+    values = MaxNLocator(steps=[1, 2, 5, 10]).tick_values(*ends)
+    values = values[(ends.min() <= values) & (values <= ends.max())]
+    axis.set_ticks((values - start) / step, [f"{value:.10g}" for value in values])
 
 
-def _names_of_axes(domain):
-    if isinstance(domain, Plane):
-        return [_name_of_direction(domain, *each) for each in (("s", domain.u), ("t", domain.v))]
-    center = " from the centre" if isinstance(domain, Ball) else ""
-    return [f"x{k}{center}" for k in range(2)]
-
-
-def _name_of_direction(plane, letter, direction):
-    """The input that a coordinate of the plane is, where it is one."""
-    (k, *others) = np.flatnonzero(direction)
-    return letter if others or direction[k] != 1 or plane.origin[k] else f"x{k}"
-
-
-def _color_by_slope(cells, slopes, areas, output):
+def _color_by_slope(cells, result, output):
     """Colours for all but the steepest 2% of the area: else one cliff makes all others look flat."""
+    gradients, of_what = result.A[:, output], f"the gradient of {output_names(result.net.n_out)[output]}"
+    if isinstance(result.domain, Plane):
+        gradients = gradients @ result.domain._forms()[:, :-1]
+        of_what += " by s and t"
+    slopes, areas = np.linalg.norm(gradients, axis=1), result.volumes
     order = np.argsort(slopes)
     below = np.cumsum(areas[order])
     most = slopes[order[np.searchsorted(below, 0.98 * below[-1])]]
     cells.set(array=slopes, cmap="YlOrRd", clim=(slopes.min(), most))
-    label = f"how steep output {output} is: the length of its gradient"
+    label = f"length of {of_what}; arrows point uphill"
     extend = "max" if most < slopes.max() else "neither"
     cells.axes.figure.colorbar(cells, ax=cells.axes, label=label, extend=extend)
+    shown = (slopes > 0) & (areas > _LEAST_WITH_ARROW * below[-1])
+    if shown.any():
+        middles = np.array([result.vertices[i].mean(axis=0) for i in np.flatnonzero(shown)])
+        uphill = gradients[shown] / slopes[shown, None]
+        style = {"angles": "xy", "pivot": "mid", "scale": 25, "width": 0.004, "color": "0.25"}
+        cells.axes.quiver(*middles.T, *uphill.T, **style)
 
 
 def _draw_output(ax, result, output):
@@ -202,14 +225,12 @@ def _draw_output(ax, result, output):
     low, high = np.array([ax.get_xlim(), ax.get_ylim()]).T
     x, y = low[:, None] + (high - low)[:, None] * (np.arange(_PIXELS) + 0.5) / _PIXELS
     points = np.stack(np.meshgrid(x, y), axis=2).reshape(-1, 2)
-    placement = result.domain._placement()
-    if placement is not None:
-        points = points @ placement[0].T + placement[1]
+    points = result.domain._inputs(points)
     values = result.net(points.astype(result.net.dtype))[:, output].reshape(_PIXELS, _PIXELS)
     extent = (low[0], high[0], low[1], high[1])
     image = ax.imshow(values, extent=extent, origin="lower", cmap=_viridis_without_its_darkest(), zorder=1)
     image.set_clip_path(_outlines(result), ax.transData)
-    ax.figure.colorbar(image, ax=ax, label=f"output {output}")
+    ax.figure.colorbar(image, ax=ax, label=output_names(result.net.n_out)[output])
 
 
 def _viridis_without_its_darkest():

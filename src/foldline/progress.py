@@ -24,7 +24,7 @@ def reporter(progress, unit, total=None):
     elif progress is True:
         from .formats import optional
 
-        tqdm = optional("tqdm", "progress")
+        tqdm = optional("tqdm")
         with tqdm.tqdm(total=total, unit=f" {unit}", unit_scale=True, delay=2.0) as bar:
 
             def report(n, share=None):

@@ -13,7 +13,7 @@ from time import monotonic
 
 import numpy as np
 
-__all__ = ["Chain", "Place", "Refused", "largest_deviation"]
+__all__ = ["Chain", "Place", "Refused", "about", "largest_deviation"]
 
 _MOST_CORNERS = 1 << 12
 
@@ -163,7 +163,7 @@ def largest_deviation(chain, place, claim, patterns, tol, deadline=inf):
             if deviation < inf:
                 deviation /= scale * claim_scale
             if deviation > tol:
-                raise Refused(f"a map is {_about(deviation)} from the claim; allowed is {_about(tol)}")
+                raise Refused(f"a map is {about(deviation)} from the claim; allowed is {about(tol)}")
             found = max(found, deviation)
             reached.update(rows)
             continue
@@ -393,8 +393,9 @@ def _over_common(values):
     return integers.reshape(array.shape), scale
 
 
-def _about(value):
+def about(value):
+    """A Fraction, or infinity, in a few digits."""
     try:
         return f"{float(value):.6g}"
     except OverflowError:
-        return "more than 1e308"
+        return "more than 1e308" if value > 0 else "less than -1e308"

@@ -8,14 +8,15 @@ from functools import lru_cache
 
 import numpy as np
 
-from .cells import quotient
 from .certificates import Certificate, Witness, midpoint, plain_domain
 from .domains import Ball, Space
-from .exact import ExactMaps, integers
+from .exact import ExactMaps, integers, rounded
 from .network import Network
 from .proofs import Chain, Place
+from .rounding import float_above
+from .walk import MOST_DIMENSIONS_OF_VERTICES
 
-__all__ = ["Question", "Verdict", "rounded"]
+__all__ = ["Question", "Verdict"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +41,12 @@ class Verdict:
     deviation : tuple of float
         Bounds of the largest distance of an output from the affine map nearest to it, proved.
     n_regions : int
-        Regions that were looked at one by one.
+        Regions that were looked at one by one; 0 where something quicker decided.
     volume_proved : float
         The share of the domain on which the outputs are known to be one map; NaN where that was not
         measured (polytopes, all of space, more than 6 dimensions).
     slope_change : float
-        The largest difference between entries of A in two regions that was seen.
+        The largest difference seen between entries of A in the first and another of these regions.
     seconds : float
     """
 
@@ -68,6 +69,11 @@ class Verdict:
 
     def __repr__(self):
         return f"Verdict({self.status}: {self.reason})"
+
+    def verify(self, net=None):
+        """Whether the certificate or the witness holds, recomputed in exact arithmetic; False without one."""
+        proof = self.certificate or self.witness
+        return proof is not None and proof.verify(net)
 
 
 # Large networks take a while to become integers, and many domains may be asked about.
@@ -93,13 +99,12 @@ class Question:
         layers = [(w.astype(np.float64), b.astype(np.float64)) for w, b in zip(net.weights, net.biases)]
         layers[-1] = tuple(array[list(outputs)] for array in layers[-1])
         self.asked = Network(layers, [s.astype(np.float64) for s in net.slopes])
-        self.placement = None if isinstance(domain, Ball) else domain._placement()
-        placed = self.placement is not None
-        self.maps = ExactMaps(self.asked, self.placement) if placed else _maps_of_inputs(self.asked)
+        self._is_placed = domain._is_placed and not isinstance(domain, Ball)
+        self.maps = ExactMaps(self.asked, domain) if self._is_placed else _maps_of_inputs(self.asked)
         self.plain = plain_domain(domain)
         self.place = Place(**self.plain)
         self.stable = None  # (active, inactive), where bounds were computed
-        self._known = {}
+        self._known, self._is_put_off = {}, False
 
     @property
     def n_coordinates(self):
@@ -108,7 +113,7 @@ class Question:
     @property
     def has_corners(self):
         """Whether regions are kept with their corners, all of them points."""
-        return self.n_coordinates <= 6 and not isinstance(self.domain, Space)
+        return self.n_coordinates <= MOST_DIMENSIONS_OF_VERTICES and not isinstance(self.domain, Space)
 
     def verdict(self, status, reason, **found):
         return Verdict(status, reason, self.outputs, self.tol, **found)
@@ -155,11 +160,7 @@ class Question:
 
     def inputs(self, points):
         """Points of the input space, rounded."""
-        if self.placement is None:
-            return points
-        m, p = self.placement
-        m = (m[0] - m[1])[:, None] if isinstance(m, tuple) else m
-        return points @ m.T + p
+        return self.domain._inputs(points) if self._is_placed else points
 
     def box(self):
         """(low, high) of the coordinates in integers, and their scale; None: unbounded, or a polytope."""
@@ -195,13 +196,8 @@ class Question:
     def late(self):
         return time.monotonic() >= self.deadline
 
-
-def rounded(ratio):
-    return quotient(ratio.numerator, ratio.denominator)
-
-
-def float_above(ratio):
-    nearest = rounded(Fraction(ratio))
-    return nearest if nearest >= ratio else math.nextafter(nearest, math.inf)
-
-
+    def put_off(self, seconds):
+        """Allow so much more, once, where it is late."""
+        if self.late() and not self._is_put_off:
+            self.deadline = self.end = time.monotonic() + seconds
+            self._is_put_off = True

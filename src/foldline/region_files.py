@@ -1,10 +1,9 @@
 """Files of regions: one archive with the network, the domain and the columns; nothing is unpickled."""
 
-import os
-
 import numpy as np
 
 from . import archives, domains
+from .checks import check_path
 from .errors import FormatError
 from .files import replacing
 from .formats import npz
@@ -25,13 +24,13 @@ def write(regions, path):
     kind = type(regions.domain).__name__
     domain = {f"{kind}.{name}": np.asarray(value) for name, value in vars(regions.domain).items()}
     status = np.frombuffer(regions.status.encode(), np.uint8)
-    with replacing(os.fspath(path)) as file:
+    with replacing(check_path("path", path)) as file:
         np.savez(file, **npz.network_arrays(regions.net), **domain, **columns, status=status)
 
 
 def read(path):
     """What `Regions` takes, by name."""
-    return archives.read(os.fspath(path), _regions, _is_key, _WANTED, _DTYPES)
+    return archives.read(check_path("path", path), _regions, _is_key, _WANTED, _DTYPES)
 
 
 def _is_key(name):

@@ -1,14 +1,15 @@
 """The table of a network's regions: one row each, and what follows from the columns."""
 
 import operator
-import os
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from . import exports, facets, inscribed
+from .checks import check_path
 from .evaluation import unpack_patterns
+from .frozen import Frozen
 
 __all__ = ["Jumps", "Region", "Regions"]
 
@@ -39,7 +40,7 @@ class Jumps(NamedTuple):
     b: np.ndarray
 
 
-class Regions:
+class Regions(Frozen):
     """The activation regions of a network on a domain, one row each, in the order of their patterns.
 
     Coordinates are the domain's own: those of the input space for boxes, polytopes and all of space,
@@ -79,15 +80,8 @@ class Regions:
     def __init__(
         self, net, domain, status, *, patterns, A, b, interior_points, vertices, volumes, neighbours
     ):
-        vertices = tuple(vertices)
-        columns = (patterns, A, b, interior_points, vertices, volumes, neighbours)
-        for array in (*columns, *vertices):
-            if isinstance(array, np.ndarray):
-                array.flags.writeable = False
-        self.__dict__.update(zip(_COLUMNS, columns), net=net, domain=domain, status=status)
-
-    def __setattr__(self, name, value):
-        raise AttributeError(f"Regions are frozen; {name!r} cannot be set")
+        columns = (patterns, A, b, interior_points, tuple(vertices), volumes, neighbours)
+        super().__init__(net=net, domain=domain, status=status, **dict(zip(_COLUMNS, columns)))
 
     def __len__(self):
         return len(self.patterns)
@@ -113,8 +107,9 @@ class Regions:
 
     __hash__ = None
 
-    def __reduce__(self):
-        return _rebuild, (self.net, self.domain, self.status, {n: getattr(self, n) for n in _COLUMNS})
+    def __getstate__(self):
+        """Without what is computed when asked for."""
+        return {name: getattr(self, name) for name in ("net", "domain", "status", *_COLUMNS)}
 
     def _arrays(self):
         columns = [getattr(self, name) for name in _COLUMNS if name != "vertices"]
@@ -131,7 +126,8 @@ class Regions:
     @cached_property
     def jumps(self):
         first, second = self.neighbours.T
-        jumps = Jumps(self.A[second] - self.A[first], self.b[second] - self.b[first])
+        with np.errstate(invalid="ignore"):  # of maps that overflow
+            jumps = Jumps(self.A[second] - self.A[first], self.b[second] - self.b[first])
         for array in jumps:
             array.flags.writeable = False
         return jumps
@@ -162,7 +158,7 @@ class Regions:
         return np.array([rows.get(pattern.tobytes(), -1) for pattern in found], np.int64)
 
     def to_arrow(self):
-        """The regions as a `pyarrow.Table`, one row each (``pip install foldline[arrow]``).
+        """The regions as a `pyarrow.Table`, one row each (``pip install pyarrow``).
 
         Columns ``pattern``, ``A``, ``b``, ``interior_point``, ``vertices``, ``volume`` and ``neighbours``,
         the numbers of the rows that share a facet. The schema's metadata has the network's digest, the
@@ -176,17 +172,17 @@ class Regions:
         return exports.to_arrow(self)
 
     def to_parquet(self, path):
-        """Write one Parquet file, whole or not at all (``pip install foldline[arrow]``).
+        """Write one Parquet file, whole or not at all (``pip install pyarrow``).
 
         Columns are those of `to_arrow`, and ``region``, the row's number. `foldline.write_regions` writes
         more than memory holds.
         """
         from . import parquet
 
-        parquet.write(self, os.fspath(path))
+        parquet.write(self, check_path("path", path))
 
     def to_networkx(self):
-        """The graph of regions that share a facet (``pip install foldline[networkx]``).
+        """The graph of regions that share a facet (``pip install networkx``).
 
         Nodes are the rows, with their ``volume`` and ``interior_point``; edges have ``flips``, the neurons
         whose bits differ.
@@ -199,7 +195,7 @@ class Regions:
         return exports.to_networkx(self)
 
     def to_shapely(self):
-        """The regions of a two-dimensional domain as polygons (``pip install foldline[shapely]``).
+        """The regions of a two-dimensional domain as polygons (``pip install shapely``).
 
         Returns
         -------
@@ -244,7 +240,3 @@ class Regions:
         from . import region_files
 
         return cls(**region_files.read(path))
-
-
-def _rebuild(net, domain, status, columns):
-    return Regions(net, domain, status, **columns)

@@ -6,7 +6,8 @@ import time
 import numpy as np
 
 from . import exact_rows
-from .counting import check_question
+from .checks import check_int
+from .domains import check_question
 from .exact_cells import MOST_DIMENSIONS_OF_CORNERS
 from .executors import carried, check_workers, n_at_once
 from .maps import maps_of
@@ -113,8 +114,7 @@ def iter_regions(net, domain, *, chunk=65536, engine="auto", max_regions=None, w
     >>> [len(part) for part in fl.iter_regions(net, fl.Box(-1, 1, n_in=2), chunk=3)]
     [3, 1]
     """
-    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-        raise ValueError(f"chunk is {chunk!r}; wanted an int, at least 1")
+    chunk = check_int("chunk", chunk, 1)
     engine = _check(net, domain, engine, max_regions=max_regions)
     most = math.inf if max_regions is None else max_regions
     return _chunks(net, domain, engine, chunk, most, check_workers(workers))

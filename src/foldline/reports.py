@@ -3,14 +3,16 @@
 import numpy as np
 
 from .bench import short, table
+from .wording import Writer, counted, input_names, output_names
 
 __all__ = ["count_sentences", "formula", "region_table", "regions_sentence"]
 
 _MOST_TERMS = 4
 
 
-def count_sentences(found):
-    """Two lines on a `RegionCount`: the number, proved or not, and the rate and what needed rationals."""
+def count_sentences(found, from_journal=""):
+    """Two lines on a `RegionCount`: the number, proved or not; and what a journal had of it, or the rate and
+    what needed rationals."""
     stats, seconds = found.stats, max(found.stats["seconds"], 1e-9)
     complete = found.status == "complete"
     if found.certified == "none":
@@ -24,22 +26,19 @@ def count_sentences(found):
         how = "proved in doubles where their rounding bound suffices, else in exact arithmetic"
     else:
         how = "proved in doubles, every rounding bounded"
-    rate = f"{_counted(stats['cells'], 'piece')} in {seconds:.2g} s, {short(stats['cells'] / seconds)}/s"
+    rate = f"{counted(stats['cells'], 'cell')} walked in {seconds:.2g} s, {short(stats['cells'] / seconds)}/s"
     n = stats["by_rationals"]
     if stats["engine"] == "exact":
         rate += ", all in exact arithmetic"
     else:
-        parts = f"{_counted(n, 'part')} of the tree" if n else "no sign"
-        rate += f" (engine {stats['engine']}); {parts} needed rationals"
-    return f"{_regions(found.count, found.kind)}, {how}.\n{rate}."
+        rate += f" (engine {stats['engine']})"
+        parts = f"{counted(n, 'part')} of the tree" if n else "no sign"
+        rate += f"; {parts} needed rationals" if found.certified != "none" else ""
+    return f"{_regions(found.count, found.kind)}, {how}.\n{from_journal or rate}."
 
 
 def _regions(n, kind="activation"):
-    return _counted(n, f"{kind} region")
-
-
-def _counted(n, noun):
-    return f"{n:,} {noun}{'s' * (n != 1)}"
+    return counted(n, f"{kind} region")
 
 
 def regions_sentence(found):
@@ -49,25 +48,21 @@ def regions_sentence(found):
     return f"{_regions(len(found))}, {how}."
 
 
-def region_table(found, rows, total, output):
+def region_table(found, rows, total, output, names=None):
     """Some rows: the map on each, to three digits, and the share of the volume `total` it holds on."""
     shares = ["" if np.isnan(v) else f"{v / total:.3%}" for v in found.volumes[rows]]
     lines = [
-        [formula(found.A[i, output], found.b[i, output]), share, str(i)] for i, share in zip(rows, shares)
+        [formula(found.A[i, output], found.b[i, output], names), share, str(i)]
+        for i, share in zip(rows, shares)
     ]
-    return table([f"y{output if found.net.n_out > 1 else ''} is about", "share", "region"], lines)
+    return table([f"{output_names(found.net.n_out)[output]} is about", "share", "region"], lines)
 
 
-def formula(slope, offset):
-    """``[1, 0, -2], 0.5`` as ``0.5 + x0 - 2 x2``; the steepest terms where there are many."""
+def formula(slope, offset, names=None):
+    """``[1, 0, -2], 0.5`` as ``x1 - 2 x3 + 0.5``; the steepest terms where there are many."""
+    shown = np.zeros_like(slope)
     steepest = np.argsort(-abs(slope), kind="stable")[:_MOST_TERMS]
-    terms = [f"{offset:.3g}"] if offset or not slope.any() else []
-    for k in sorted(steepest.tolist()):
-        size = f"{abs(slope[k]):.3g}"
-        if slope[k]:
-            sign = "-" if slope[k] < 0 else "+"
-            terms.append(f"{sign} {'' if size == '1' else size + ' '}x{k}")
-    n_more = np.count_nonzero(slope) - np.count_nonzero(slope[steepest])
-    text = " ".join(terms).removeprefix("+ ")
-    text = "-" + text[2:] if text.startswith("- ") else text
+    shown[steepest] = slope[steepest]
+    text = Writer(names or input_names(len(slope))).formula(shown.tolist(), float(offset))
+    n_more = np.count_nonzero(slope) - np.count_nonzero(shown)
     return text + (f" ... {n_more} more" if n_more else "")

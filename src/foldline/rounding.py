@@ -6,12 +6,26 @@ Algorithms, 2nd edition, section 3.1), if nothing underflows. Where all products
 power of two and their magnitudes add up to at most 2^53 of it, nothing is rounded at all.
 """
 
+import math
+
 import numpy as np
 
-__all__ = ["Factor", "add_up", "lowest_bits", "multiply_up", "size", "two_sum"]
+from .cells import quotient
+
+__all__ = [
+    "Factor",
+    "add_up",
+    "float_above",
+    "lowest_bits",
+    "multiply_sizes",
+    "multiply_up",
+    "size",
+    "two_sum",
+]
 
 _UNIT = 2.0**-53
 _SMALL = 2.0**-480
+_LEAST = 2.0**-1000
 _LOWEST_NORMAL = -1022
 _NO_BIT = 4096
 
@@ -22,6 +36,15 @@ def size(values):
     What a product loses by underflow, at most 2^-1022, is less than u times the product of these.
     """
     return np.where(values != 0, np.maximum(np.abs(values), _SMALL), 0.0)
+
+
+def multiply_sizes(a, b):
+    """abs(a) @ abs(b), and 2^-1000 for each product in it that is not 0.
+
+    What a product loses by underflow, at most 2^-1075, is less than u times that, and what comes of it in
+    further products is less than u times what comes of that.
+    """
+    return np.abs(a) @ np.abs(b) + _LEAST * ((a != 0).astype(np.float64) @ (b != 0))
 
 
 def lowest_bits(values):
@@ -69,6 +92,12 @@ class Factor:
         _, exponent = np.frexp(np.abs(a) @ self._largest)
         exact = (unit >= _LOWEST_NORMAL) & (exponent <= unit + 53)
         return np.where(exact, 0.0, bound)
+
+
+def float_above(ratio):
+    """The least float that is no less than a `Fraction`."""
+    nearest = quotient(ratio.numerator, ratio.denominator)
+    return nearest if nearest >= ratio else math.nextafter(nearest, math.inf)
 
 
 def two_sum(a, b):

@@ -1,11 +1,9 @@
 """Samples of a domain that are made piece by piece, the same whoever makes which piece."""
 
-import math
-import operator
-
 import numpy as np
 
 from . import cells
+from .checks import check_int
 from .domains import Domain
 from .formats import optional
 from .knots import knots
@@ -65,7 +63,7 @@ def sobol(domain, n, seed=0):
     Raises
     ------
     ImportError
-        Without SciPy (``pip install foldline[scipy]``), which makes the sequence.
+        Without SciPy (``pip install scipy``), which makes the sequence.
     """
     return _Sobol(domain, n, seed)
 
@@ -106,7 +104,7 @@ class Sample:
         if not isinstance(domain, Domain):
             kind = type(domain).__name__
             raise TypeError(f"domain is {kind}; wanted a Box, Ball, Polytope, Plane or Segment")
-        self.domain, self.n, self.seed = domain, _count("n", n), _count("seed", seed)
+        self.domain, self.n, self.seed = domain, check_int("n", _whole(n), 0), check_int("seed", seed, 0)
         self._low, self._high = _bounding_box(domain)
         self._rows = domain._half_spaces()
 
@@ -150,15 +148,6 @@ class Sample:
                 )
         return found[0][:n] if len(found) == 1 else np.concatenate(found)[:n]
 
-    def _placed(self, u):
-        """Points of input space."""
-        placement = self.domain._placement()
-        if placement is None:
-            return u
-        m, p = placement
-        m = (m[0] - m[1])[:, None] if isinstance(m, tuple) else m
-        return u @ m.T + p
-
     def patterns(self, net, i, workers=1):
         """The packed patterns that block i shows."""
         return net.patterns(self.block(i).astype(net.dtype), workers=workers)
@@ -166,7 +155,7 @@ class Sample:
 
 class _Uniform(Sample):
     def block(self, i):
-        return self._placed(self._uniform(self._generator(i), self._n_of(i)))
+        return self.domain._inputs(self._uniform(self._generator(i), self._n_of(i)))
 
 
 class _Sobol(Sample):
@@ -182,7 +171,7 @@ class _Sobol(Sample):
         return _Sobol, (self.domain, self.n, self.seed)
 
     def block(self, i):
-        qmc = optional("scipy.stats.qmc", "scipy")
+        qmc = optional("scipy.stats.qmc")
         start = i * self._size
         engine, self._engine = self._engine, None  # another thread makes its own
         if engine is None or engine.num_generated > start:
@@ -191,7 +180,7 @@ class _Sobol(Sample):
             engine.fast_forward(start - engine.num_generated)
         u = engine.random(self._size)[: self._n_of(i)]
         self._engine = engine
-        return self._placed(self._low + (self._high - self._low) * u)
+        return self.domain._inputs(self._low + (self._high - self._low) * u)
 
 
 class _Lines(Sample):
@@ -209,7 +198,7 @@ class _Lines(Sample):
             t = room / speed
         after = np.where(speed > 0, t, np.inf).min(axis=1, keepdims=True)
         before = np.where(speed < 0, t, -np.inf).max(axis=1, keepdims=True)
-        return self._placed(middle + before * direction), self._placed(middle + after * direction)
+        return tuple(self.domain._inputs(middle + t * direction) for t in (before, after))
 
     def patterns(self, net, i, workers=1):
         starts, stops = self.block(i)
@@ -230,7 +219,7 @@ class _Lines(Sample):
         lengths = end - begin
         longest = [k + lengths[k : k + n].argmax() for k, n in zip(first.tolist(), n_pieces.tolist())]
         t = (begin[longest] + lengths[longest] / 2)[:, None]
-        inside = net._in_float64().patterns(starts + t * (stops - starts), exact=True)
+        inside = net._in_float64.patterns(starts + t * (stops - starts), exact=True)
         known = np.unpackbits(inside, axis=1, count=net.n_neurons, bitorder="little").view(bool)
         line = np.repeat(np.arange(len(starts)), n_pieces)
         return np.packbits(flipped ^ (known ^ flipped[longest])[line], axis=1, bitorder="little")
@@ -247,14 +236,6 @@ def _bounding_box(domain):
     return vertices.min(axis=0), vertices.max(axis=0)
 
 
-def _count(name, value):
-    """A whole number that is not negative; 1e9 is one."""
-    if isinstance(value, (float, np.floating)) and math.isfinite(value) and value == int(value):
-        value = int(value)
-    try:
-        value = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}; wanted a whole number") from None
-    if value < 0:
-        raise ValueError(f"{name} is {value}; wanted at least 0")
-    return value
+def _whole(n):
+    """1e9 as an int; other things as they are."""
+    return int(n) if isinstance(n, (float, np.floating)) and n.is_integer() else n

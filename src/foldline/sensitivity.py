@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .rounding import size
+
 __all__ = ["sensitivities"]
 
 
@@ -22,21 +24,20 @@ def sensitivities(net, bits):
         What they are off by at most: as in `maps.maps_of`.
     """
     w = net.weights[-1].astype(np.float64)
-    found, sizes, first, n = [], [], bits.shape[1], 2
-    rows, size = np.broadcast_to(w, (len(bits), *w.shape)), abs(w)
+    found, errors, first, n = [], [], bits.shape[1], 2
+    rows, sizes = np.broadcast_to(w, (len(bits), *w.shape)), size(w)
     for layer in reversed(range(len(net.slopes))):
         slopes = net.slopes[layer].astype(np.float64)
         folds = np.flatnonzero(slopes != 1)
         first -= len(folds)
         found.append(rows[:, :, folds] * (1 - slopes[folds]))
-        sizes.append(size[:, folds] * abs(1 - slopes[folds]) * n)
+        errors.append(sizes[:, folds] * abs(1 - slopes[folds]) * n)
         gates = np.tile(slopes, (len(bits), 1))
         gates[:, folds] = np.where(bits[:, first : first + len(folds)], 1.0, slopes[folds])
         w = net.weights[layer].astype(np.float64)
         rows = (rows * gates[:, None, :]) @ w
-        size = (size * np.maximum(1, abs(slopes))) @ abs(w)
+        sizes = size(size(sizes * np.maximum(1, abs(slopes))) @ size(w))
         n += w.shape[0] + 4
-    eps, tiny = np.finfo(float).eps, np.finfo(float).tiny
-    errors = np.concatenate(sizes[::-1], axis=1) * eps if sizes else np.empty((net.n_out, 0))
     values = np.concatenate(found[::-1], axis=2) if found else np.empty((len(bits), net.n_out, 0))
-    return values, errors + tiny * (errors > 0)
+    errors = np.concatenate(errors[::-1], axis=1) if errors else np.empty((net.n_out, 0))
+    return values, errors * np.finfo(float).eps

@@ -1,23 +1,24 @@
 """Is a network convex, is it monotone? Proved by bounds, by regions, or by a witness against it."""
 
 import math
-import operator
 import time
 from fractions import Fraction
 
 import numpy as np
 
 from . import cells
-from .counting import check_question
+from .checks import check_int
 from .derivative_bounds import jacobian_bounds, sensitivity_bounds
-from .domains import Plane, Segment
+from .domains import Plane, Segment, check_question
 from .evaluation import unpack_patterns
 from .exact import exact_outputs, input_of
 from .exact_cells import ExactWalk
 from .exact_forms import forms_on, map_on
+from .frozen import Frozen
 from .maps import maps_of
 from .sensitivity import sensitivities
 from .survey import ExactRegion, batches, check_bounded, facet_point, float_points
+from .wording import counted, input_names
 
 __all__ = ["NotConvex", "NotMonotone", "ShapeVerdict", "check_convex", "check_monotone"]
 
@@ -26,13 +27,13 @@ _MOST_GUESSES = 4
 _CHUNK = 1024
 
 
-class ShapeVerdict:
+class ShapeVerdict(Frozen):
     """What `check_convex` and `check_monotone` found. True iff the answer is yes.
 
     Attributes
     ----------
     question : str
-        "convex", or such as "increasing in input 0".
+        "convex", or such as "increasing in x1", the first input.
     status : str
         "yes", "no" or "undecided".
     by : str
@@ -44,23 +45,17 @@ class ShapeVerdict:
         Two points that show why not. Its `verify()` checks that in exact rationals.
     """
 
-    __slots__ = ("by", "n_regions", "question", "status", "witness")
-
     def __init__(self, question, status, by, n_regions=0, witness=None):
-        for name, value in zip(self.__slots__, (by, n_regions, question, status, witness)):
-            object.__setattr__(self, name, value)
-
-    def __setattr__(self, name, value):
-        raise AttributeError(f"a ShapeVerdict is frozen; {name!r} cannot be set")
+        super().__init__(question=question, status=status, by=by, n_regions=n_regions, witness=witness)
 
     def __bool__(self):
         return self.status == "yes"
 
     def __repr__(self):
-        return f"<{self.question}: {self.status}, by {self.by}, {self.n_regions:,} regions>"
+        return f"<{self.question}: {self.status}, by {self.by}, {counted(self.n_regions, 'region')}>"
 
 
-class NotConvex:
+class NotConvex(Frozen):
     """Two points between which an output is above its chord.
 
     Attributes
@@ -71,10 +66,8 @@ class NotConvex:
     output : int
     """
 
-    __slots__ = ("domain", "net", "output", "x", "y")
-
     def __init__(self, net, domain, x, y, output):
-        self.net, self.domain, self.x, self.y, self.output = net, domain, tuple(x), tuple(y), output
+        super().__init__(net=net, domain=domain, x=tuple(x), y=tuple(y), output=output)
 
     def gap(self):
         """By how much the output at the middle exceeds the mean of those at x and y, as a `Fraction`."""
@@ -93,7 +86,7 @@ class NotConvex:
         return f"NotConvex(x={_short(self.x)}, y={_short(self.y)}, output={self.output})"
 
 
-class NotMonotone:
+class NotMonotone(Frozen):
     """Two points that differ in one input, between which an output moves against the sign.
 
     Attributes
@@ -104,11 +97,9 @@ class NotMonotone:
     feature, sign, output : int
     """
 
-    __slots__ = ("domain", "feature", "net", "output", "sign", "x", "y")
-
     def __init__(self, net, domain, x, y, feature, sign, output):
-        self.net, self.domain, self.x, self.y = net, domain, tuple(x), tuple(y)
-        self.feature, self.sign, self.output = feature, sign, output
+        points = {"x": tuple(x), "y": tuple(y)}
+        super().__init__(net=net, domain=domain, **points, feature=feature, sign=sign, output=output)
 
     def verify(self):
         """Whether that is so, in exact rationals, and x and y are in the domain."""
@@ -215,11 +206,11 @@ def check_monotone(net, domain, feature, sign=1, *, max_regions=None, time_limit
     check_question(net, domain, max_regions=max_regions, time_limit=time_limit)
     check_bounded(domain, "whose regions have no corners")
     check_full(domain)
-    feature = _checked_feature(net, feature)
-    if sign not in (1, -1) or isinstance(sign, bool):
-        raise ValueError(f"sign is {sign!r}; wanted 1 or -1")
+    feature = check_int("feature", feature, 0, net.n_in - 1)
+    if check_int("sign", sign) not in (1, -1):
+        raise ValueError(f"sign is {sign}; wanted 1 or -1")
     deadline = math.inf if time_limit is None else time.monotonic() + time_limit
-    question = f"{'increasing' if sign > 0 else 'decreasing'} in input {feature}"
+    question = f"{'increasing' if sign > 0 else 'decreasing'} in {input_names(net.n_in)[feature]}"
     with np.errstate(over="ignore", invalid="ignore"):
         low, high = jacobian_bounds(net, domain)
         if (low[:, feature] >= 0 if sign > 0 else high[:, feature] <= 0).all():
@@ -250,16 +241,6 @@ def check_full(domain):
         raise ValueError(f"the domain is a {type(domain).__name__}; wanted a Box, Ball or Polytope")
 
 
-def _checked_feature(net, feature):
-    try:
-        number = operator.index(feature)
-    except TypeError:
-        raise TypeError(f"feature is {feature!r}; wanted the number of an input") from None
-    if isinstance(feature, bool) or not 0 <= number < net.n_in:
-        raise ValueError(f"feature is {feature!r}; this network has inputs 0 to {net.n_in - 1}")
-    return number
-
-
 def _against(net, domain, chain, patterns, feature, sign, deadline):
     """The first (row, output) whose coefficient has the wrong sign, in a list, or []; None: no time left."""
     maps, errors = maps_of(net, domain, patterns)
@@ -267,7 +248,8 @@ def _against(net, domain, chain, patterns, feature, sign, deadline):
     wrong = np.argwhere(values < -off)
     if len(wrong):
         return [tuple(wrong[0].tolist())]
-    for row in np.flatnonzero(~(values >= off).all(axis=1) & (off > 0).any()):
+    sure = (values >= off) & (off < np.inf)  # what overflows is not
+    for row in np.flatnonzero(~sure.all(axis=1)):
         if time.monotonic() > deadline:
             return None
         exact = map_on(chain, unpack_patterns(patterns[[row]], net.n_neurons)[0].tolist())
@@ -297,9 +279,9 @@ def _chord_above(net, domain):
     n = len(u) // 2
     ends = np.stack([u[:n], u[n : 2 * n]])
     steps = np.random.default_rng(1).choice([1.0, 0.25, 0.0625], n)
-    ends[1] = ends[0] + steps[:, None] * (ends[1] - ends[0])
-    first, second, between = (wide(_inputs(domain, part)) for part in (*ends, ends.mean(axis=0)))
-    gaps = between - (first + second) / 2
+    ends[1] = (1 - steps[:, None]) * ends[0] + steps[:, None] * ends[1]
+    first, second, between = (wide(domain._inputs(part)) for part in (*ends, (ends / 2).sum(axis=0)))
+    gaps = between - (first / 2 + second / 2)
     for at in np.argsort(-gaps, axis=None)[:_MOST_GUESSES]:
         row, output = np.unravel_index(at, gaps.shape)
         if not gaps[row, output] > 0:
@@ -319,18 +301,9 @@ def _random_points(domain):
         root, _ = cells.root_cell(domain)
         corners = np.array([[u / v[-1] for u in v[:-1]] for v in root.vertices])
         bounds = corners.min(axis=0), corners.max(axis=0)
-    points = rng.uniform(*bounds, (_N_SAMPLES, domain.dimension))
+    t = rng.random((_N_SAMPLES, domain.dimension))
+    points = (1 - t) * bounds[0] + t * bounds[1]  # what bounds differ by may overflow
     return points[(points @ a.T < b).all(axis=1)]
-
-
-def _inputs(domain, u):
-    placement = domain._placement()
-    if placement is None:
-        return u
-    matrix, origin = placement
-    if isinstance(matrix, tuple):
-        matrix = (matrix[0] - matrix[1])[:, None]
-    return u @ matrix.T + origin
 
 
 def _convex_by_regions(net, domain, deadline, max_regions):

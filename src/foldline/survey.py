@@ -83,7 +83,7 @@ class ExactRegion:
 
     def row(self):
         """See `exact_cells.Row`."""
-        return next(self._walk.rows([self.bits]))
+        return next(self._walk.rows_of([self.bits]))
 
     def step(self, u, direction):
         """A power of two t with u + s direction inside for all 0 <= s <= t; u is inside."""

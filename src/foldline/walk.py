@@ -23,6 +23,7 @@ __all__ = [
     "ENGINES",
     "FINE",
     "MOST_DIMENSIONS_IN_TIME",
+    "MOST_DIMENSIONS_OF_VERTICES",
     "Part",
     "Prefix",
     "Rows",
@@ -33,7 +34,13 @@ __all__ = [
 ]
 
 ENGINES = ("sweep", "polygons", "vertices", "lp", "exact")
-_MOST_DIMENSIONS_OF_VERTICES = 6
+MOST_DIMENSIONS_OF_VERTICES = 6
+# Of the engines that do not take any.
+_DIMENSIONS = {
+    "sweep": range(1, 2),
+    "polygons": range(2, 3),
+    "vertices": range(3, MOST_DIMENSIONS_OF_VERTICES + 1),
+}
 # Beyond, a step of a walk may take longer than a limit allows.
 MOST_DIMENSIONS_IN_TIME = 64
 # Rationals are slow to come back to where they were.
@@ -66,7 +73,8 @@ class Rows(NamedTuple):
 
 class Part(NamedTuple):
     """What a part of a walk found. Where they were wanted, `rows` has one `Rows` for each run in doubles, and
-    one `exact_cells.Row` for each other cell.
+    one `exact_cells.Row` for each other cell. Decisions are signs of neurons on cells that doubles were asked
+    for, and decided are those that they told; undecided are prefixes that were left to integers.
 
     For a journal, `taken` are the prefixes that it began with, and `left` those that it did not come to;
     `loss` says why workers did not do what is open.
@@ -74,6 +82,7 @@ class Part(NamedTuple):
 
     n_cells: int
     n_decisions: int
+    n_decided: int
     n_undecided: int
     smallest_margin: float
     opens: list
@@ -103,10 +112,10 @@ FINE = Steps(0.03, 0.01)
 def check_engine(engine, dimension):
     """The engine for a dimension, or raise."""
     if engine == "auto":
-        return {1: "sweep", 2: "polygons"}.get(dimension, "vertices" if dimension <= 6 else "lp")
+        return next((name for name, known in _DIMENSIONS.items() if dimension in known), "lp")
     if engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}; wanted 'auto' or one of {', '.join(map(repr, ENGINES))}")
-    dimensions = {"sweep": range(1, 2), "polygons": range(2, 3), "vertices": range(3, 7)}.get(engine)
+    dimensions = _DIMENSIONS.get(engine)
     if dimensions is not None and dimension not in dimensions:
         raise ValueError(
             f"engine is {engine!r}, the domain has {dimension} dimensions; that engine wants "
@@ -175,11 +184,13 @@ class Walk:
     def _chain(self):
         return cells.ExactChain(self.net, self.domain)
 
-    def run(self, prefixes, seconds, most_cells, patience=HERE.usual):
+    def run(self, prefixes, seconds, most_cells, patience=HERE.usual, stop=None):
         """Walk below each prefix in turn, for a slice of time but never longer than `seconds`, or until
         `most_cells` were found. What was not come to is in the result's opens, in order.
+
+        When the list `stop` gets an item it ends soon, with nothing that is of use.
         """
-        start = time.monotonic()
+        start, stop = time.monotonic(), [] if stop is None else stop
         found, opens = [], []
         n = 0
         for i, prefix in enumerate(prefixes):
@@ -193,7 +204,7 @@ class Walk:
             run = (self._run_doubles, self._run_core_integers, self._run_integers)[arithmetic]
             usual = _SLOW_SLICE if arithmetic == INTEGERS else patience
             times = max(min(usual, seconds) - gone, 0.0), max(seconds - gone, 0.0)
-            part = run(prefix, times, most_cells - n)
+            part = run(prefix, times, most_cells - n, stop)
             n += part.n_cells
             found.append(part)
             opens += part.opens
@@ -201,16 +212,16 @@ class Walk:
         part = found[0] if is_all else _joined(found, -(-self.net.n_neurons // 8))
         return part._replace(opens=opens, taken=prefixes)
 
-    def _run_doubles(self, prefix, times, most_cells):
+    def _run_doubles(self, prefix, times, most_cells, stop):
         """Of the times, in seconds, a step may go over the first, which ends a slice, not over the second."""
         try:
             if self._cells is None:
                 self._cells = _prepared(self.net, self.domain, self.certify)
-            n, n_decisions, margin, opens, rows = self._cells.walk(
-                self.engine, prefix.bits, prefix.length, most_cells, *times, self.want
+            n, n_decisions, n_decided, margin, opens, rows = self._cells.walk(
+                self.engine, prefix.bits, prefix.length, most_cells, *times, self.want, stop
             )
         except ArithmeticError:  # numbers too large for doubles, or a domain that the engine cannot keep
-            return Part(0, 0, 1, math.inf, [prefix._replace(arithmetic=CORE_INTEGERS)], None, [])
+            return Part(0, 0, 0, 1, math.inf, [prefix._replace(arithmetic=CORE_INTEGERS)], None, [])
         bits, lengths, ties = opens
         size = len(prefix.bits)
         opens = [
@@ -218,7 +229,7 @@ class Walk:
             for i, (length, tie) in enumerate(zip(np.frombuffer(lengths, np.uintp).tolist(), ties))
         ]
         patterns, rows = (None, []) if rows is None else self._arrays(n, rows)
-        return Part(n, n_decisions, sum(ties), margin, opens, patterns, rows)
+        return Part(n, n_decisions, n_decided, sum(ties), margin, opens, patterns, rows)
 
     def _arrays(self, n, rows):
         patterns, points, volumes, vertex_ends, vertices, facet_ends, facets = rows
@@ -236,26 +247,26 @@ class Walk:
         )
         return patterns, [rows]
 
-    def _run_core_integers(self, prefix, times, most_cells):
-        step = self.exact.step(prefix.bits, prefix.length, most_cells, times[0], self.want)
+    def _run_core_integers(self, prefix, times, most_cells, stop):
+        step = self.exact.step(prefix.bits, prefix.length, most_cells, times[0], self.want, stop)
         # Ties lie among the cells found, opens behind them.
         opens = [Prefix(*tie, INTEGERS) for tie in step.ties]
         opens += [Prefix(*rest, CORE_INTEGERS) for rest in step.opens]
-        return Part(step.n_cells, 0, 0, math.inf, opens, step.patterns, step.rows)
+        return Part(step.n_cells, 0, 0, 0, math.inf, opens, step.patterns, step.rows)
 
-    def _run_integers(self, prefix, times, most_cells):
+    def _run_integers(self, prefix, times, most_cells, stop):
         stop_at = time.monotonic() + times[0]
         found, opens = [], []
         for bits, row in self._in_python(bits_of(prefix)):
             found.append((bits, row))
-            if len(found) >= most_cells or time.monotonic() > stop_at:
+            if stop or len(found) >= most_cells or time.monotonic() > stop_at:
                 following = _after(bits, prefix.length)
                 opens = [Prefix(*_packed(bits, len(prefix.bits)), INTEGERS) for bits in following]
                 break
         bits = np.array([bits for bits, _ in found], bool).reshape(len(found), self.net.n_neurons)
         patterns = np.packbits(bits, axis=1, bitorder="little")
         rows = [row for _, row in found] if self.want == "rows" else []
-        return Part(len(found), 0, 0, math.inf, opens, patterns, rows)
+        return Part(len(found), 0, 0, 0, math.inf, opens, patterns, rows)
 
     def _in_python(self, prefix):
         """Yield (bits, `exact_cells.Row` or None) of the cells below a prefix."""
@@ -292,6 +303,7 @@ def _joined(found, n_bytes):
     return Part(
         sum(part.n_cells for part in found),
         sum(part.n_decisions for part in found),
+        sum(part.n_decided for part in found),
         sum(part.n_undecided for part in found),
         min((part.smallest_margin for part in found), default=math.inf),
         [],
@@ -304,13 +316,12 @@ def _prepared(net, domain, certify):
     """The arrays of the C core's walk."""
     bounds = domain._bounds()
     reach, half_spaces, vertices, facets = _polytope(domain) if bounds is None else _box(*bounds)
-    inputs, errors = _inputs(domain, reach)
     return Cells(
         [np.ascontiguousarray(w, np.float64) for w in net.weights],
         [np.ascontiguousarray(b, np.float64) for b in net.biases],
         [np.ascontiguousarray(s, np.float64) for s in net.slopes],
-        inputs=inputs,
-        input_errors=errors,
+        inputs=domain._forms(),
+        input_errors=domain._forms_error()[:, :-1] @ reach,
         one=domain._scale(),
         reach=reach,
         half_spaces=half_spaces,
@@ -320,26 +331,13 @@ def _prepared(net, domain, certify):
     )
 
 
-def _inputs(domain, reach):
-    """The network's inputs as forms of (u, 1), and what each is off by at most."""
-    d, placement = domain.dimension, domain._placement()
-    if placement is None:
-        return np.eye(d, d + 1), np.zeros(d)
-    m, p = placement
-    errors = np.zeros(len(p))
-    if isinstance(m, tuple):
-        m = (m[0] - m[1])[:, None]
-        errors = np.spacing(abs(m[:, 0])) * reach[0]
-    return np.hstack([m, p[:, None]]), errors
-
-
 @lru_cache(maxsize=16)
 def _unit_box(d):
     """Which bound each coordinate of each vertex has, (n_vertices, d) of bools; the facets they lie on; the
     facets' forms without their bounds, (2 d, d + 1). In the plane counterclockwise; where d is large, no
     vertices."""
     upper = np.empty((0, d), int)
-    if d <= _MOST_DIMENSIONS_OF_VERTICES:
+    if d <= MOST_DIMENSIONS_OF_VERTICES:
         upper = np.ascontiguousarray(np.indices((2,) * d).reshape(d, -1).T)
     if d == 2:
         upper = upper[[0, 2, 3, 1]]
@@ -366,7 +364,7 @@ def _polytope(domain):
     a, b = domain._half_spaces()
     half_spaces = np.vstack([np.eye(1, d + 1, d), np.hstack([-a, b[:, None]])[rows]])
     simple = all(f.bit_count() == d for f in root.facets)
-    if not simple or d > _MOST_DIMENSIONS_OF_VERTICES:
+    if not simple or d > MOST_DIMENSIONS_OF_VERTICES:
         return reach, half_spaces, np.empty((0, d)), np.empty((0, d), np.uint32)
     facets = np.array([[i for i in range(f.bit_length()) if f >> i & 1] for f in root.facets], np.uint32)
     if d == 2:
@@ -430,7 +428,7 @@ def _spread(walk, workers, deadline, most_cells, opens, steps):
     here = isinstance(pool, ThreadPoolExecutor)
     steps = steps or (HERE if here else ELSEWHERE)
     at_once = n_at_once(workers) * (1 if here else 2)
-    running, is_first, loss = {}, True, ""
+    running, stop, is_first, loss = {}, [], True, ""
     opens, beyond = _sorted_out(walk, opens)
     try:
         carrier = walk if here else carried(pool, walk)
@@ -442,7 +440,8 @@ def _spread(walk, workers, deadline, most_cells, opens, steps):
                 del opens[:: -2 * at_once]
                 left = max(deadline - time.monotonic(), 0.0)
                 patience = steps.usual if len(opens) >= 8 * at_once else steps.short
-                running[pool.submit(Walk.run, carrier, mine, left, _limit(most_cells), patience)] = mine
+                arguments = carrier, mine, left, _limit(most_cells), patience, stop if here else None
+                running[pool.submit(Walk.run, *arguments)] = mine
                 is_first = False
             if not running:
                 break
@@ -457,6 +456,7 @@ def _spread(walk, workers, deadline, most_cells, opens, steps):
     except BaseException as error:
         loss = loss_of(error)
         if loss is None:
+            stop.append(True)
             raise
         from .logs import log  # logging is a fifth of what the import of foldline would take
 

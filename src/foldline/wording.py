@@ -1,19 +1,34 @@
 """Numbers, linear formulas and half-spaces as a person writes them, in text and in LaTeX.
 
-All values are exact rationals. A float that six digits stand for is written with these, as is whatever six
-digits hold; anything else is rounded to `digits`, and keeps its zeros: 2 is two, 2.00 is about two.
+Values are exact rationals or floats. A float that six digits stand for is written with these, as is whatever
+six digits hold; anything else is rounded to `digits`, and keeps its zeros: 2 is two, 2.00 is about two.
 """
 
 import re
 from decimal import Decimal
 from fractions import Fraction
-from math import gcd, lcm
+from math import gcd, isfinite, lcm
 
-__all__ = ["EXACT_DIGITS", "Writer", "symbol"]
+__all__ = ["EXACT_DIGITS", "Writer", "counted", "input_names", "output_names", "symbol"]
 
 # Digits in which a number may be written exactly, and the largest integer coefficient of a half-space.
 EXACT_DIGITS = 6
 _LARGEST_INTEGER = 999
+
+
+def counted(n, noun):
+    """``1 region``, ``1,492 regions``."""
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def input_names(n_in):
+    """``x1, x2, ...``"""
+    return tuple(f"x{k + 1}" for k in range(n_in))
+
+
+def output_names(n_out):
+    """``y``, or ``y1, y2, ...`` where there are several."""
+    return ("y",) if n_out == 1 else tuple(f"y{k + 1}" for k in range(n_out))
 
 
 class Writer:
@@ -26,6 +41,9 @@ class Writer:
 
     def number(self, value):
         """A number, with its sign."""
+        if isinstance(value, float) and not isfinite(value):
+            return str(value)
+        value = Fraction(value)
         text = _exact(value)
         if text is None:
             self.rounded = True

@@ -13,7 +13,7 @@ from .. import bench
 from .arguments import as_value, parser
 from .codes import BAD_INPUT, DONE, INTERRUPTED, LIMIT, NO
 from .evaluations import bench_model, show_demo
-from .talk import complain, discard_stdout, plain, show_warning
+from .talk import complain, discard_stdout, open_streams, plain, show_warning
 
 __all__ = ["main"]
 
@@ -21,6 +21,7 @@ __all__ = ["main"]
 def main(argv=None):
     """Run the command line `argv` (by default the process's own) and return its exit code."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    open_streams()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = show_warning

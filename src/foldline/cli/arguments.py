@@ -10,10 +10,16 @@ import foldline as fl
 
 from ..walk import ENGINES
 from . import counts, evaluations, verdicts
-from .codes import BAD_INPUT
+from .codes import BAD_INPUT, DONE, INTERRUPTED, LIMIT, NO
 from .talk import complain
 
 __all__ = ["as_value", "parser"]
+
+
+_EXIT_CODES = (
+    f"Exit codes: {DONE} done, {NO} the answer is no, {BAD_INPUT} bad input, "
+    f"{LIMIT} undecided or a limit met, {INTERRUPTED} interrupted."
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -23,18 +29,21 @@ class _Parser(argparse.ArgumentParser):
     def parse_known_args(self, args=None, namespace=None):
         """Takes POINTS behind options, too: before Python 3.13 argparse wants it next to MODEL."""
         namespace, rest = super().parse_known_args(args, namespace)
-        if rest and self.get_default("takes_points") and namespace.points is None and rest[0][0] != "-":
-            namespace.points = rest.pop(0)
+        if rest and self.get_default("takes_points") and namespace.points is None:
+            if rest[0] == "-" or rest[0][0] != "-":
+                namespace.points = rest.pop(0)
         return namespace, rest
 
 
 def parser():
-    top = _Parser(prog="foldline", description="Take piecewise-linear (ReLU-like) networks apart.")
+    about = "Take piecewise-linear (ReLU-like) networks apart."
+    top = _Parser(prog="foldline", description=about, epilog=_EXIT_CODES)
     top.add_argument("--version", action="version", version=f"foldline {fl.__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True, title="commands")
 
     def command(name, run, help):
-        sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        description = help[0].upper() + help[1:] + "."
+        sub = commands.add_parser(name, help=help, description=description, epilog=_EXIT_CODES)
         sub.add_argument("--json", action="store_true", help="print one JSON document")
         sub.set_defaults(run=run)
         return sub
@@ -88,6 +97,9 @@ def parser():
         add("--low", type=_finite_numbers, default=[-1.0], help=f"lower {ends} (-1)")
         add("--high", type=_finite_numbers, default=[1.0], help=f"upper {ends} (1)")
 
+    def add_names(sub):
+        sub.add_argument("--names", metavar="A,B,...", help="of the inputs, with commas (x1,x2,...)")
+
     def add_limits(sub):
         add = sub.add_argument
         add("--max-regions", metavar="N", type=_positive, help="stop after N activation regions")
@@ -100,7 +112,8 @@ def parser():
     def add_count(sub):
         add = sub.add_argument
         add("--kind", choices=("activation", "linear", "affine"), help="of regions (activation)")
-        add("--no-certify", action="store_true", help="count faster, without proof")
+        unproved = "count faster: signs are as rounding left them, and nothing is proved"
+        add("--no-certify", action="store_true", help=unproved)
         add_engine(sub)
         add_limits(sub)
 
@@ -133,13 +146,15 @@ def parser():
     add_limits(sub)
     add = sub.add_argument
     add("--largest", metavar="N", type=_whole_number, default=10, help="rows of the table (10)")
-    add("--of-output", metavar="K", type=_whole_number, default=0, help="whose formula to show (0)")
+    add("--of-output", metavar="K", type=_whole_number, default=0, help="whose formula, from 0 (0)")
+    add_names(sub)
     add("--save", metavar="FILE", help="write all columns to this .npz, for foldline.Regions.load")
     add("--parquet", metavar="DIR", help="write all columns to Parquet files, and do nothing else")
     add("--workers", type=_positive, default=1, help="threads (1)")
     sub = model_command("slice", counts.slice_model, "count, and draw, the regions of a plane slice")
     add = sub.add_argument
-    add("--axes", metavar="I,J", type=_finite_numbers, help="along two inputs, numbered from 0")
+    add("--axes", metavar="I,J", help="along two inputs: by name, or from 0, as 0,1 for x1 and x2")
+    add_names(sub)
     add("--origin", metavar="POINT", type=_finite_numbers, help="the middle of the slice (0,0,...)")
     add("--u", metavar="VECTOR", type=_finite_numbers, help="along two directions: the one")
     add("--v", metavar="VECTOR", type=_finite_numbers, help="and the other")
@@ -149,14 +164,14 @@ def parser():
     add("--picture", metavar="FILE", help="draw the regions: .png, .pdf or .svg")
     colors = ("region", "slope", "output", "layer")
     add("--color-by", choices=colors, default="region", help="what the picture's colors say (region)")
-    add("--of-output", metavar="K", type=_whole_number, default=0, help="of which output (0)")
+    add("--of-output", metavar="K", type=_whole_number, default=0, help="of which output, from 0 (0)")
     add("--workers", type=_positive, default=1, help="threads (1)")
     add_count(sub)
     sub = model_command("check", verdicts.check, "whether a model is affine on a box, with a proof")
     add = sub.add_argument
-    add("--affine", action="store_true", required=True, help="the question")
+    add("--affine", action="store_true", help="the question, and so far the only one")
     add_box(sub)
-    add("--outputs", metavar="K", type=_whole_numbers, help="only these outputs, with commas (all)")
+    add("--outputs", metavar="K", type=_whole_numbers, help="only these outputs, from 0, with commas (all)")
     add("--tol", type=_tolerance, default=0.0, help="how far from an affine map the outputs may be (0)")
     add_limits(sub)
     add("--save", metavar="FILE", help="write the certificate, or the witness, as JSON")
@@ -171,12 +186,13 @@ def parser():
     add("--extend", action="store_true", help="all of the line through both, in rationals")
     sub = model_command("explain", verdicts.explain, "the pieces of a model as formulas")
     add = sub.add_argument
-    add("--names", metavar="A,B,...", help="of the inputs, with commas (x1,x2,...)")
+    add_names(sub)
     add_box(sub)
     add("--space", action="store_true", help="all of space instead of the box, for networks without biases")
     add("--vary", metavar="A,B", help="one or two inputs that vary; the others are held")
     add("--at", metavar="POINT", type=_finite_numbers, help="where they are held (the middle of the box)")
-    add("--most", metavar="N", type=_positive, default=10, help="pieces listed, the largest (10)")
+    most = "pieces listed, the largest (10); along one input in the order they lie in"
+    add("--most", metavar="N", type=_positive, default=10, help=most)
     add("--digits", metavar="N", type=_positive, default=3, help="of numbers that have to be rounded (3)")
     add_limits(sub)
     add("--format", choices=("text", "markdown", "latex"), default="text", help="to print (text)")

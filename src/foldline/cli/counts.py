@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import time
 
 import numpy as np
@@ -9,12 +10,14 @@ import numpy as np
 import foldline as fl
 
 from .. import reports
+from ..checks import check_names
 from ..formats import optional
+from ..wording import counted
 from .codes import DONE, LIMIT
 from .points import blocks, read_points
 from .talk import Progress
 
-__all__ = ["SAMPLERS", "box_of", "count", "regions", "slice_model"]
+__all__ = ["SAMPLERS", "box_of", "count", "names_of", "regions", "slice_model"]
 
 
 SAMPLERS = ("uniform", "sobol", "lines")
@@ -32,10 +35,15 @@ def count(args):
         raise ValueError(
             "wanted one of --exact, --sample, --random and a file of points; --exact takes no points"
         )
+    if not (args.exact or args.sample is not None or args.points or args.random is not None):
+        raise ValueError(
+            "wanted --exact, which counts the regions of the box, or --sample N, --random N or a file of "
+            "points (or - for stdin), of which the patterns are counted"
+        )
     net = fl.load(args.model, drop_final=args.drop_final)
     with _dask_workers(args) as workers:
         if args.exact:
-            return _counted(args, net, box_of(args, net), workers=workers, checkpoint=args.checkpoint)
+            return _counted(args, net, box_of(args, net), args.checkpoint, workers=workers)
         if args.sample is not None:
             return _count_sample(args, net, workers)
     return _count_points(args, net)
@@ -53,7 +61,7 @@ def _dask_workers(args):
     if args.dask is None:
         yield args.workers
         return
-    distributed = optional("distributed", "dask")
+    distributed = optional("distributed")
     try:
         client = distributed.Client(args.dask, timeout=5)
     except (OSError, ValueError) as error:
@@ -62,7 +70,8 @@ def _dask_workers(args):
         yield client
 
 
-def _counted(args, net, domain, **how):
+def _counted(args, net, domain, checkpoint=None, **how):
+    journal = _Journal(checkpoint)
     with Progress("counting") as progress:
         found = fl.count_regions(
             net,
@@ -71,6 +80,7 @@ def _counted(args, net, domain, **how):
             engine=args.engine or "auto",
             certify=not args.no_certify,
             progress=progress.count,
+            checkpoint=checkpoint,
             **_limits(args) | how,
         )
     facts = {
@@ -83,7 +93,24 @@ def _counted(args, net, domain, **how):
         "stats": found.stats,
         "digest": found.digest,
     }
-    return facts, reports.count_sentences(found), DONE if found.status == "complete" else LIMIT
+    text = reports.count_sentences(found, journal.had())
+    return facts, text, DONE if found.status == "complete" else LIMIT
+
+
+class _Journal:
+    """Tells what a journal had before a count."""
+
+    def __init__(self, path):
+        self._path, self._size = path, self._size_of(path)
+
+    def had(self):
+        if not self._size:
+            return ""
+        whole = self._size == self._size_of(self._path)
+        return f"Of this, {'all' if whole else 'a part'} was in the journal {self._path}"
+
+    def _size_of(self, path):
+        return os.path.getsize(path) if path is not None and os.path.exists(path) else 0
 
 
 def _limits(args):
@@ -101,7 +128,7 @@ def _about(domain):
 def regions(args):
     net = fl.load(args.model, drop_final=args.drop_final)
     _check_output(args.of_output, net)
-    box = box_of(args, net)
+    box, names = box_of(args, net), names_of(args, net)
     if args.parquet is not None:
         return _write_parquet(args, net, box)
     with Progress("describing") as progress:
@@ -139,7 +166,7 @@ def regions(args):
     if args.save is not None:
         lines.append(f"{args.save}: all columns; foldline.Regions.load reads them.")
     if len(rows):
-        lines += ["", reports.region_table(found, rows, total, args.of_output)]
+        lines += ["", reports.region_table(found, rows, total, args.of_output, names)]
     return facts, "\n".join(lines), DONE if complete else LIMIT
 
 
@@ -150,7 +177,7 @@ def _write_parquet(args, net, box):
     with Progress("describing") as progress:
         found = fl.write_regions(net, box, args.parquet, progress=progress.count, **how)
     complete = found["status"] == "complete"
-    text = f"{args.parquet}: {found['count']:,} regions in Parquet files"
+    text = f"{args.parquet}: {counted(found['count'], 'region')} in Parquet files"
     text += ", all of them, proved." if complete else "; there are more."
     return {"model": args.model, **_about(box), **found}, text, DONE if complete else LIMIT
 
@@ -158,7 +185,8 @@ def _write_parquet(args, net, box):
 def slice_model(args):
     net = fl.load(args.model, drop_final=args.drop_final)
     _check_output(args.of_output, net)
-    plane = _plane(args, net)
+    names = names_of(args, net)
+    plane = _plane(args, net, names)
     ax = None
     if args.picture is not None:  # what is wrong with it is told before the work, not after it
         fl.plot.check_name(args.picture)
@@ -168,14 +196,20 @@ def slice_model(args):
     if ax is not None:
         with Progress("drawing") as progress:
             found = fl.regions(net, plane, progress=progress.count, **_limits(args))
-            fl.plot.regions(found, ax=ax, color_by=args.color_by, output=args.of_output)
+            fl.plot.regions(found, ax=ax, color_by=args.color_by, output=args.of_output, names=names)
             fl.plot.save(ax, args.picture)
-        text += f"\n{args.picture}: {len(found):,} activation regions drawn."
+        text += f"\n{args.picture}: {counted(len(found), 'activation region')} drawn"
+        text += ", of which neighbours may have one map." if args.kind in ("linear", "affine") else "."
         code = max(code, DONE if found.status == "complete" else LIMIT)
     return facts, text, code
 
 
-def _plane(args, net):
+def names_of(args, net):
+    """What the inputs are called."""
+    return check_names(args.names.split(",") if args.names else None, net.n_in)
+
+
+def _plane(args, net, names):
     """The slice asked for: along two inputs, along two directions, or through three points."""
     given = [args.axes is not None, args.u is not None or args.v is not None, args.through is not None]
     if sum(given) != 1 or (args.u is None) != (args.v is None) or args.through and args.origin:
@@ -189,30 +223,37 @@ def _plane(args, net):
         return fl.Plane(plane.origin, plane.u, plane.v, args.extent)
     directions = (args.u, args.v)
     if args.axes is not None:
-        if len(args.axes) != 2 or not all(0 <= k < net.n_in and k == int(k) for k in args.axes):
-            raise ValueError(f"--axes names two of the inputs 0 to {net.n_in - 1}, as in 0,1")
-        directions = np.eye(net.n_in)[[int(k) for k in args.axes]]
+        places = {str(k): k for k in range(net.n_in)} | {name: k for k, name in enumerate(names)}
+        axes = [places.get(name) for name in args.axes.split(",")]
+        if None in axes or not len(axes) == len(set(axes)) == 2:
+            raise ValueError(
+                f"--axes is {args.axes}; wanted two different ones of the inputs 0 to {net.n_in - 1}, "
+                f"as in 0,1, or of their names, as in {','.join(names[:2])}"
+            )
+        directions = np.eye(net.n_in)[axes]
     origin = np.zeros(net.n_in) if args.origin is None else args.origin
     return fl.Plane(origin, *directions, 1.0 if args.extent is None else args.extent)
 
 
 def _check_output(output, net):
     if output >= net.n_out:
-        raise ValueError(f"--of-output is {output}; this network has {net.n_out} outputs, from 0")
+        raise ValueError(f"--of-output is {output}; this network has {counted(net.n_out, 'output')}, from 0")
 
 
 def _count_sample(args, net, workers):
     sample = getattr(fl.sample, args.sampler or "uniform")(box_of(args, net), args.sample, args.seed)
     how = {"sketch": args.sketch, "memory_limit": args.memory_limit, "checkpoint": args.checkpoint}
+    journal = _Journal(args.checkpoint)
     with Progress("counting") as progress:
         found = fl.count_patterns(net, sample, workers=workers, progress=progress.count, **how)
+    text = f"{found}\n{journal.had()}." if journal.had() else str(found)
     facts = {"model": args.model, "sampler": args.sampler or "uniform", "seed": args.seed}
-    return facts | {"digest": net.digest} | _facts(found), str(found), LIMIT if found.loss else DONE
+    return facts | {"digest": net.digest} | _facts(found), text, LIMIT if found.loss else DONE
 
 
 def _facts(found):
-    names = ("distinct", "n_points", "of", "singletons", "doubletons", "coverage", "chao1_lower")
-    names += ("inverse_simpson", "saturated", "standard_error", "status", "loss")
+    names = ("distinct", "n_points", "of", "singletons", "doubletons", "coverage", "coverage_lower")
+    names += ("chao1_lower", "inverse_simpson", "saturated", "standard_error", "status", "loss")
     return {name: getattr(found, name) for name in names} | {"note": str(found)}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import foldline as fl
 
 from .. import bench
+from ..wording import counted
 from .codes import DONE, NO
 from .points import blocks, read_points
 from .rows import open_rows
@@ -59,11 +60,10 @@ def info(args):
         ("parameters", f"{facts['parameters']:,}"),
         ("digest", net.digest),
         ("import check", checked),
-        (
-            "evaluated by",
-            f"foldline {config.version}, {config.isa} of {', '.join(config.isa_available)}",
-        ),
+        ("evaluated by", f"foldline {config.version}, with {config.isa} instructions"),
     ]
+    if others := [isa for isa in config.isa_available if isa != config.isa]:
+        lines.append(("", f"(FOLDLINE_ISA chooses others that are available: {', '.join(others)})"))
     return facts, "\n".join(f"{name:<14}{value}" for name, value in lines), DONE
 
 
@@ -75,7 +75,7 @@ def eval_points(args):
         for block in blocks(points, args, net, progress):
             rows.write(net.forward(block, workers=args.workers))
     facts = {"model": args.model, "n_points": shape[0], "n_out": shape[1], **rows.facts("outputs")}
-    return facts, rows.note(f"{shape[0]:,} outputs of {shape[1]}"), DONE
+    return facts, rows.note(f"{counted(shape[0], 'row')} of {counted(shape[1], 'output')}"), DONE
 
 
 def patterns(args):
@@ -106,9 +106,8 @@ def patterns(args):
     }
     if "patterns" in facts:
         facts["certain"] = certain
-    summary = (
-        f"{len(points):,} patterns of {net.n_neurons:,} bits, {n_certain:,} certain in every bit"
-    )
+    summary = f"{counted(len(points), 'pattern')} of {counted(net.n_neurons, 'bit')}"
+    summary += f", {n_certain:,} certain in every bit"
     note = rows.note(summary)
     if not note and not args.json:
         print(f"foldline: {summary}", file=sys.stderr)
@@ -124,8 +123,8 @@ def knots(args):
         "start": args.start,
         "stop": args.stop,
         "extend": args.extend,
-        "n_crossings": len(found),
-        "n_knots": len(np.unique(found.t[found.is_knot])),
+        "n_crossings": found.n_crossings,
+        "n_knots": found.n_knots,
         "t": found.t,
         "t_error": found.t_error,
         "neuron": found.neuron,

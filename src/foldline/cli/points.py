@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 
 from .. import bench
+from ..archives import brief
 
 __all__ = ["blocks", "read_points", "whole"]
 
@@ -48,7 +49,7 @@ def _read_npy(path, net, cast):
     try:
         points = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{path}: {brief(error)}") from None
     if points.dtype.kind == "f" and points.dtype != net.dtype and not cast:
         raise TypeError(
             f"{path} has dtype {points.dtype}; this network takes {net.dtype} (--cast converts)"
@@ -71,6 +72,8 @@ def _read_text(stream, name, net):
                 return np.empty((0, net.n_in), net.dtype)
         rows = itertools.chain([first], lines)
         return np.loadtxt(rows, net.dtype, delimiter=delimiter, ndmin=2)
+    except UnicodeDecodeError:
+        raise ValueError(f"{name} holds no points: it is neither text nor a .npy file") from None
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 

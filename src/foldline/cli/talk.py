@@ -3,13 +3,14 @@
 import contextlib
 import math
 import os
+import re
 import sys
 import threading
 import time
 
 import numpy as np
 
-__all__ = ["Progress", "complain", "discard_stdout", "plain", "show_warning"]
+__all__ = ["Progress", "complain", "discard_stdout", "open_streams", "plain", "show_warning"]
 
 
 class Progress:
@@ -61,15 +62,37 @@ def plain(value):
     return value
 
 
+# What errors advise Python to do, as options.
+_ADVICE = {
+    r" \(or allow_nonfinite=True\)": "",
+    r" \(a Plane or a Segment asks about a slice\)": "",
+    r", such as fl\.Box\([^)]*\)": "",
+    r"\bdrop_final=True": "--drop-final",
+    r"\bmax_regions=?": "--max-regions",
+    r"\biter_regions describes them": "--parquet writes them",
+    r"\bcount_regions only counts": "foldline count --exact only counts",
+}
+
+
 def complain(error, code):
     if isinstance(error, OSError) and error.filename is not None:
         error = f"{error.filename}: {error.strerror}"
-    print(f"foldline: error: {' '.join(str(error).split())}", file=sys.stderr)
+    text = " ".join(str(error).split())
+    for advice, option in _ADVICE.items():
+        text = re.sub(advice, option, text)
+    print(f"foldline: error: {text}", file=sys.stderr)
     return code
 
 
 def show_warning(message, category, filename, lineno, file=None, line=None):
     print(f"foldline: note: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def open_streams():
+    """What is written to a stream that was closed before the process began goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
 
 
 def discard_stdout():

@@ -6,8 +6,11 @@ import numpy as np
 
 import foldline as fl
 
+from ..exact import rounded
+from ..proofs import about
+from ..wording import EXACT_DIGITS, Writer, input_names, output_names
 from .codes import DONE, LIMIT, NO
-from .counts import box_of
+from .counts import box_of, names_of
 from .evaluations import numbers
 from .talk import Progress
 
@@ -45,20 +48,21 @@ def check(args):
     if found.witness:
         names = ("x", "y", "z", "outputs", "neurons")
         facts["witness"] = {name: getattr(found.witness, name) for name in names}
-        facts["witness"]["gap"] = float(found.witness.gap)
-    text = [_verdict_text(found)]
+        facts["witness"]["gap"] = rounded(found.witness.gap)
+    text = [_verdict_text(found, net)]
     if args.save:
         text.append(f"The proof is in {args.save}." if proof else "There is no proof to save.")
     code = {"affine": DONE, "not_affine": NO, "undecided": LIMIT}[found.status]
     return facts, "\n".join(text), code
 
 
-def _verdict_text(found):
+def _verdict_text(found, net):
+    names = output_names(net.n_out)
     if found.status == "affine":
         within = f" within {found.tol:g}" if found.tol else ""
+        writer, proof = Writer(input_names(net.n_in), EXACT_DIGITS), found.certificate
         rows = (
-            f"  y{k} = {b:.6g}{''.join(_term(a, f'x{i}') for i, a in enumerate(row) if a)}"
-            for k, row, b in zip(found.outputs, found.A.tolist(), found.b.tolist())
+            f"  {names[k]} = {writer.formula(row, b)}" for k, row, b in zip(found.outputs, proof.A, proof.b)
         )
         return "\n".join([f"Affine{within}: {found.reason}.", *itertools.islice(rows, 20)])
     if found.status == "not_affine":
@@ -67,16 +71,14 @@ def _verdict_text(found):
         neurons = f"neuron{'s' * (len(w.neurons) > 1)} {', '.join(map(str, w.neurons))}"
         return (
             f"Not affine: {found.reason}.\n{points}\n"
-            f"  f(x) + f(y) - 2 f(z) = {float(w.gap):.6g} in output {w.outputs[0]}; the fold is of {neurons}."
+            f"  f(x) + f(y) - 2 f(z) = {about(w.gap)} in {names[w.outputs[0]]}; the fold is of {neurons}."
         )
-    return (
-        f"Undecided: {found.reason}. One map is proved on {found.volume_proved:.3%} of the box; "
-        f"the largest change of slope seen is {found.slope_change:.6g}."
-    )
-
-
-def _term(factor, name):
-    return f" {'-' if factor < 0 else '+'} {abs(factor):.6g} {name}"
+    text = f"Undecided: {found.reason}."
+    if found.volume_proved > 0:
+        text += f" One map is proved on {found.volume_proved:.3%} of the box."
+    if found.slope_change:
+        text += f" The largest change of slope seen is {found.slope_change:.6g}."
+    return text
 
 
 def verify(args):
@@ -89,13 +91,14 @@ def verify(args):
     if refusal:
         return facts, f"Refused: {refusal}.", NO
     within = f", within {float(proof.tol):g}" if proof.tol else ""
-    outputs = f"output{'s' * (len(proof.outputs) > 1)} {', '.join(map(str, proof.outputs))}"
+    names = output_names(net.n_out)
+    outputs = ", ".join(names[k] for k in proof.outputs)
     return facts, f"Verified in exact arithmetic: {claim}{within}, in {outputs}, on the proof's domain.", DONE
 
 
 def explain(args):
     net = fl.load(args.model, drop_final=args.drop_final)
-    names = args.names.split(",") if args.names else [f"x{k + 1}" for k in range(net.n_in)]
+    names = names_of(args, net)
     with Progress("looking"):
         limits = {"max_regions": args.max_regions, "time_limit": args.time_limit}
         domain = _explained_domain(args, net, names)

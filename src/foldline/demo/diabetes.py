@@ -1,6 +1,7 @@
 """A network trained on ten measurements of 442 diabetes patients, on a million invented patients."""
 
 import json
+import re
 import textwrap
 from importlib import resources
 
@@ -9,6 +10,7 @@ import numpy as np
 import foldline as fl
 
 from .. import bench
+from ..wording import Writer
 from . import plane
 from .prose import paragraph
 
@@ -55,12 +57,10 @@ def text(facts):
         if row["job"] == bench.BOTH
     }
     n_points, n_certain = facts["n_points"], facts["n_certain"]
-    terms = [f"{formula['constant']:.0f}"]
-    for name, slope in formula["coefficients"].items():
-        terms.append(f"{'-' if slope < 0 else '+'}_{abs(slope):.2g}_{name}")
-    y = textwrap.fill(
-        "y = " + " ".join(terms), 74, initial_indent=" " * 5, subsequent_indent=" " * 9
-    )
+    coefficients = formula["coefficients"]
+    written = Writer(list(coefficients), digits=2).formula(coefficients.values(), formula["constant"])
+    terms = re.sub(" (?![+-] )", "_", written)  # so that lines end between them
+    y = textwrap.fill(f"y = {terms}", 74, initial_indent=" " * 5, subsequent_indent=" " * 9)
     certain = "All patterns" if n_certain == n_points else f"{n_certain:,} of the patterns"
     about = paragraph(f"""
         Ten measurements of {training["n_train"] + training["n_held_out"]} diabetes patients predict

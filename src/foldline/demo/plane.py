@@ -48,16 +48,8 @@ def _plane(metadata):
 
 
 def _draw(ax, net, metadata):
-    from matplotlib.ticker import MaxNLocator
-
-    plane = _plane(metadata)
-    fl.plot.regions(fl.regions(net, plane), ax=ax, color_by="output")
-    for axis, name, direction in zip((ax.xaxis, ax.yaxis), AXES.values(), (plane.u, plane.v)):
-        (k,) = np.flatnonzero(direction)
-        middle, half = plane.origin[k], direction[k]
-        values = MaxNLocator(steps=[1, 2, 5, 10]).tick_values(middle - half, middle + half)[1:-1]
-        axis.set_ticks((values - middle) / half, [f"{value:g}" for value in values])
-        axis.set_label_text(name)
+    names = [AXES.get(name, name) for name in metadata["features"]]
+    fl.plot.regions(fl.regions(net, _plane(metadata)), ax=ax, color_by="output", names=names)
     ax.set_title(f"{ax.get_title()}: the average patient, but for two measurements")
     (colorbar,) = (each for each in ax.figure.axes if each is not ax)
     colorbar.set_ylabel(f"prediction: {metadata['target']}")

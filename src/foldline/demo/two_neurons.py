@@ -7,6 +7,7 @@ the plane has a linear formula, and each has its own.
 import numpy as np
 
 from ..network import Network
+from ..wording import Writer, input_names
 from .prose import paragraph
 
 __all__ = ["facts", "text"]
@@ -42,15 +43,16 @@ def facts():
 
 
 def text(facts):
-    z1, z2 = (_formula(w) for w in facts["w"])
-    v1, v2 = facts["v"]
+    writer = Writer(input_names(2))
+    z1, z2 = (writer.formula(w) for w in facts["w"])
+    outer = Writer([f"relu({z1})", f"relu({z2})"])
     why = ["v1 w1 + v2 w2", "v1 w1", "v2 w2", "0"]
     (x, minus_x), (y, minus_y) = facts["witness"]["points"], facts["witness"]["outputs"]
     cone, plane = facts["regression_in_first_cone"], facts["regression_in_the_plane"]
     lines = [
         "1. Is a ReLU network linear?",
         "",
-        f"   y = {_formula([v1, v2], [f'relu({z1})', f'relu({z2})'])}      two neurons, no biases",
+        f"   y = {outer.formula(facts['v'])}      two neurons, no biases",
         "",
         "   Where both signs are fixed, relu is gone and y = U1 x1 + U2 x2. But the two",
         "   lines cut the plane into four cones, and each cone has a U of its own:",
@@ -59,7 +61,7 @@ def text(facts):
     ]
     for cell, reason in zip(facts["cones"], why):
         first, second = (">  0" if on else "<= 0" for on in cell["active"])
-        lines.append(f"   {first:>11}{second:>12}    y = {_formula(cell['U']):<14}U = {reason}")
+        lines.append(f"   {first:>11}{second:>12}    y = {writer.formula(cell['U']):<14}U = {reason}")
     lines += [
         "",
         paragraph(f"""
@@ -86,17 +88,6 @@ def _regression(net, points):
     u = np.linalg.lstsq(points, y)[0]
     r2 = 1 - np.sum((y - points @ u) ** 2) / np.sum((y - y.mean()) ** 2)
     return {"n_points": len(points), "U": np.round(u, 9).tolist(), "R2": float(r2)}
-
-
-def _formula(coefficients, names=("x1", "x2")):
-    """``[-1, 5]`` as ``-x1 + 5 x2``."""
-    terms = []
-    for c, name in zip(coefficients, names):
-        if c:
-            size = "" if abs(c) == 1 else f"{abs(c):g} "
-            sign = ("- " if c < 0 else "+ ") if terms else ("-" if c < 0 else "")
-            terms.append(f"{sign}{size}{name}")
-    return " ".join(terms) or "0"
 
 
 def _comma(values):

@@ -8,6 +8,7 @@ adding the module and its line in `_MODULES`.
 import importlib
 import os
 
+from ..checks import check_flag, check_path
 from ..files import replacing
 
 __all__ = ["from_onnx", "from_sklearn", "from_torch", "load", "save"]
@@ -58,7 +59,8 @@ def load(path, drop_final=False):
     ...     load(path) == net
     True
     """
-    path = os.fspath(path)
+    path = check_path("path", path)
+    check_flag("drop_final", drop_final)
     return _module(path, "read", "reads").read(path, drop_final)
 
 
@@ -72,7 +74,7 @@ def save(net, path):
     ValueError
         The ending is not one that is written.
     """
-    path = os.fspath(path)
+    path = check_path("path", path)
     module = _module(path, "write", "writes")
     with replacing(path) as file:
         module.write(net, file)
@@ -121,6 +123,7 @@ def from_onnx(model, drop_final=False):
     >>> net.import_check.max_deviation
     0.0
     """
+    check_flag("drop_final", drop_final)
     return importlib.import_module(".onnx", __name__).from_onnx(model, drop_final)
 
 
@@ -170,6 +173,7 @@ def from_torch(module, drop_final=False, input_shape=None):
         ...
     foldline.errors.UnsupportedModelError: not piecewise linear, or not supported: Tanh ('1')
     """
+    check_flag("drop_final", drop_final)
     return importlib.import_module(".torch", __name__).from_torch(module, drop_final, input_shape)
 
 
@@ -216,17 +220,16 @@ def from_sklearn(estimator):
     return importlib.import_module(".sklearn", __name__).from_sklearn(estimator)
 
 
-def optional(name, extra):
-    """Import the optional library `name`; without it, the error says which extra to install."""
+def optional(name, package=None):
+    """Import the module `name` of an optional library; without it, the error says what to install."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise ImportError(f'this needs {extra}: pip install "foldline[{extra}]"') from error
+        package = package or name.partition(".")[0]
+        raise ImportError(f"this needs {package}: pip install {package}") from error
 
 
 def _module(path, function, does):
-    if not isinstance(path, str):
-        raise TypeError(f"path is {path!r}; wanted a str or an os.PathLike of one")
     ending = os.path.splitext(path)[1].lower()
     modules = {}
     if ending in _MODULES:

@@ -37,15 +37,15 @@ def from_onnx(model, drop_final=False):
         return read(os.fspath(model), drop_final)
     if isinstance(model, (bytes, bytearray)):
         return _import(bytes(model), drop_final, "ONNX model")
-    onnx = optional("onnx", "onnx")
+    onnx = optional("onnx")
     if not isinstance(model, onnx.ModelProto):
         raise TypeError(f"model is {type(model).__name__}; wanted an onnx.ModelProto, its bytes or a path")
     return _import(model.SerializeToString(), drop_final, "ONNX model")
 
 
 def _import(data, drop_final, where):
-    onnx = optional("onnx", "onnx")
-    decode_error = optional("google.protobuf.message", "onnx").DecodeError
+    onnx = optional("onnx")
+    decode_error = optional("google.protobuf.message", "protobuf").DecodeError
     try:
         model = onnx.ModelProto.FromString(data)
         return _Reader(onnx, model, drop_final).network()
@@ -104,7 +104,7 @@ class _Reader:
             feeds = points.reshape(len(points), *shape)
             return np.stack([run({self.input.name: feed}) for feed in feeds])
 
-        return checked_network(x, y, run_each, name=name, note="run on one point at a time")
+        return checked_network(x, y, run_each, name=name, note="the model was given one point at a time")
 
     def _opset(self):
         versions = [o.version for o in self.model.opset_import if o.domain in ("", "ai.onnx")]
@@ -321,7 +321,7 @@ def _array(onnx, tensor):
 def _runner(onnx, model):
     """What evaluates `model`, and a function from inputs to its first output, flattened."""
     try:
-        runtime = optional("onnxruntime", "onnx")
+        runtime = optional("onnxruntime")
         options = runtime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
@@ -334,7 +334,7 @@ def _runner(onnx, model):
 
         def run(feeds):
             if not evaluators:
-                evaluators.append(optional("onnx.reference", "onnx").ReferenceEvaluator(model))
+                evaluators.append(optional("onnx.reference").ReferenceEvaluator(model))
             return evaluators[0].run(None, feeds)[0].ravel()
 
         return f"onnx {onnx.__version__}", run

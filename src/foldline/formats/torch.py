@@ -22,8 +22,8 @@ _FINAL = ("Softmax", "LogSoftmax", "Sigmoid", "softmax", "log_softmax", "sigmoid
 
 
 def from_torch(module, drop_final=False, input_shape=None):
-    torch = optional("torch", "torch")
-    optional("torch.fx", "torch")
+    torch = optional("torch")
+    optional("torch.fx")
     if not isinstance(module, torch.nn.Module):
         raise TypeError(f"module is {type(module).__name__}; wanted a torch.nn.Module")
     if isinstance(module, torch.jit.ScriptModule):
