@@ -62,12 +62,23 @@ static void fill_layer(fl_cell_layer *layer, const layer_arrays *a, size_t n_in,
                              .first_bit = first_bit, .n_bits = bit - first_bit};
 }
 
+/* What an update of a layer's forms by a unit above adds to their error, in unit roundoffs of their size: one for the
+   sum and one for the product; where |1 - slope| is not 1, but at most twice the steepest slope, two for each of
+   1 - slope, its product with the unit, and that with the weight. */
+static int update_roundings(const fl_cell_layer *above)
+{
+    for (size_t j = 0; above && j < above->n_units; j++)
+        if (above->slopes[j] != 0 && above->slopes[j] != 1) return 7;
+    return 2;
+}
+
 /* From size and error of what comes in, [n_in], those of what goes out. Returns the largest number. */
-static double bound_layer(const fl_cell_layer *layer, const layer_arrays *a, const double *reach, size_t d,
+static double bound_layer(const fl_cell_layer *layer, const layer_arrays *a, int update, const double *reach, size_t d,
                           int certify, const double *size, const double *error, double *next_size,
                           double *next_error)
 {
-    const double n_operations = (double)(layer->n_in + 2 * FL_MOST_UPDATES + 8), least = fl_least_size(reach, d);
+    const double n_operations = (double)(layer->n_in + (size_t)update * FL_MOST_UPDATES + 8);
+    const double least = fl_least_size(reach, d);
     double largest = 0;
     for (size_t j = 0; j < layer->n_units; j++) {
         double s = fl_form_size(a->start + j, layer->stride, reach, d), e = 0;
@@ -104,8 +115,9 @@ static fl_status bound_layers(fl_cells *cells, const layer_arrays *arrays, const
         error[i] = domain->input_errors[i];
     }
     for (size_t l = 0; l < cells->n_hidden && status == FL_OK; l++) {
-        if (!(bound_layer(cells->layers + l, arrays + l, cells->reach, d, domain->certify, size, error, next_size,
-                          next_error) <= LARGEST))
+        const int update = update_roundings(l ? cells->layers + l - 1 : NULL);
+        if (!(bound_layer(cells->layers + l, arrays + l, update, cells->reach, d, domain->certify, size, error,
+                          next_size, next_error) <= LARGEST))
             status = FL_UNDECIDED;
         double *swap = size;
         size = next_size;
