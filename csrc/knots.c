@@ -391,7 +391,7 @@ static outcome report(const struct FL(fl_sweep) *sweep, const real *rows, size_t
     const uint32_t *order = sweep->along.order[0];
     const size_t n_out = outputs->n_out, at = r->n_rows;
     real *total = sweep->total;
-    memcpy(total, rows + outputs->stride, outputs->stride * sizeof(real));
+    for (size_t j = 0; j < outputs->stride; j++) total[j] = rows[outputs->stride + j] + 0;   /* not -0 */
     for (size_t j = 0; j < n_out; j++) r->first_slope[r->n_done * n_out + j] = (double)total[j];
     sweep->kernels->accumulate(n, order, rows, outputs->stride, sweep->limits, total, n_out,
                                r->slope_after + at * n_out, r->is_knot + at);

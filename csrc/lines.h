@@ -57,9 +57,11 @@ INLINE void push_tile(const int n_rows, const int vecs, const uint32_t *rows, co
     const real *from[FL_PUSH_NARROW_ROWS];
     UNROLL for (int r = 0; r < n_rows; r++) {
         from[r] = a + rows[r] * a_stride;
-        UNROLL for (int v = 0; v < vecs; v++) sum[r][v] = v_set1(0);
+        const real first = n_units ? from[r][units[0]] : 0;
+        const real *row = matrix + (n_units ? units[0] : 0) * stride;
+        UNROLL for (int v = 0; v < vecs; v++) sum[r][v] = v_set1(first) * v_load(row + v * LANES);
     }
-    for (size_t k = 0; k < n_units; k++) {
+    for (size_t k = 1; k < n_units; k++) {
         const real *row = matrix + units[k] * stride;
         vec w[PUSH_VECS];
         UNROLL for (int v = 0; v < vecs; v++) w[v] = v_load(row + v * LANES);
