@@ -1,6 +1,6 @@
 """Local affine maps beside ``torch.func.vmap(jacrev)``, on one thread.
 
-taskset -c 0 python benchmarks/bench_local_affine.py
+taskset -c 0 python benchmarks/bench_local_affine.py [model.onnx ...]
 taskset -c 0 pytest benchmarks/bench_local_affine.py
 """
 
@@ -15,6 +15,7 @@ from foldline import bench
 
 FLOOR = 5.0
 CASES = {"5-50x6-5": 8192, "784-256-256-10": 512}  # shape: number of points
+N_NUMBERS = 4_000_000  # in all maps of a model's points together
 CHUNKS = (64, 256, 512, 1024, 4096, 8192)
 
 
@@ -73,18 +74,18 @@ def test_local_affine(benchmark, shape, contestant):
     check_maps(net, points, {contestant: maps})
 
 
-def row(shape):
-    net = bench.random_network(shape)
-    points = bench.random_points(CASES[shape], net.n_in, net.dtype)
+def row(name, net, n_points):
+    points = bench.random_points(n_points, net.n_in, net.dtype, -0.5, 0.5)
     run = jacobians(net)
     chunk = bench.best_batch(run, points, CHUNKS)
     check_maps(net, points, {"foldline": net.local_affine(points)[0], "torch": run(points, chunk)})
     best = bench.best_times(
         {"foldline": lambda: net.local_affine(points), "torch": lambda: run(points, chunk)}, 2.0
     )
-    rates = {name: bench.short(len(points) / seconds) for name, seconds in best.items()}
+    rates = {job: bench.short(n_points / seconds) for job, seconds in best.items()}
     return [
-        shape,
+        name,
+        f"{fl.unpack_patterns(net.patterns(points), net.n_neurons).mean():.0%}",
         rates["foldline"],
         f"{rates['torch']} (chunk {chunk})",
         floors.at_least(best["torch"] / best["foldline"], FLOOR),
@@ -92,7 +93,11 @@ def row(shape):
 
 
 def main():
-    print(bench.table(["shape", "foldline/s", "torch/s", "x torch"], [row(s) for s in CASES]))
+    rows = [row(shape, bench.random_network(shape), n_points) for shape, n_points in CASES.items()]
+    for path in sys.argv[1:]:
+        net = fl.load(path)
+        rows.append(row(path.rsplit("/", 1)[-1], net, min(8192, N_NUMBERS // (net.n_in * net.n_out) + 1)))
+    print(bench.table(["network", "active", "foldline/s", "torch/s", "x torch"], rows))
     return floors.exit_code()
 
 
