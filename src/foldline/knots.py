@@ -286,7 +286,11 @@ def _knots_of_part(stop, net, starts, stops, extend):
     """The table of some segments, which is all of one task, until `stop` has an item."""
     wide = net._in_float64
     table = _Table(len(starts), net.n_out)
-    sweep_of = functools.cache(lambda name: Sweep(wide.weights, wide.biases, wide.slopes, name == "in long double"))
+
+    @functools.cache
+    def sweep_of(name):
+        return Sweep(wide.weights, wide.biases, wide.slopes, name == "in long double")
+
     step = max(_STEP_OPERATIONS // (sum(w.size for w in net.weights) * (1 + net.n_neurons)), 1)
     while table.n_segments < len(starts) and not stop:
         n = 1
