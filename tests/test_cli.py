@@ -924,3 +924,15 @@ def test_check_and_verify_refuse_bad_input(capsys, cancelling, tmp_path):
     hostile.write_text('{"format": "foldline proof"')
     assert "proof.json" in error(capsys, "verify", hostile, cancelling)
     assert "missing" in error(capsys, "verify", tmp_path / "missing", cancelling)
+
+
+def test_a_first_line_that_is_neither_points_nor_their_header_is_an_error(capsys, cancelling, tmp_path):
+    for text in ("1;2;3", "hello"):
+        points = tmp_path / "points.csv"
+        points.write_text(text + "\n")
+        assert f"the first line is {text}; wanted" in error(capsys, "eval", cancelling, points)
+
+
+def test_random_points_want_low_below_high(capsys, cancelling):
+    swapped = ("--random", "2", "--low", "1", "--high", "-1")
+    assert "wanted low < high" in error(capsys, "eval", cancelling, *swapped)

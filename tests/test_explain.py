@@ -186,7 +186,7 @@ def test_where_not_all_are_found_a_sample_ranks_them_and_formulas_are_exact_all_
         assert sum(c * Fraction(v) for c, v in zip(row, x)) + row[-1] == output(net, x)[0]
     words = " ".join(str(found).split())
     assert "Shares are estimated from 262,144 random points" in words
-    assert f"there may be more. {1 - found.share:.1%} of the points are in none of those listed." in words
+    assert f"there may be more. {1 - found.share:.1%} of the points are in none listed." in words
     assert str(found).startswith("The 4 largest pieces seen by a sample of 262,144 points on -1 < x1, ")
 
 

@@ -156,6 +156,15 @@ def test_arrows_tell_opposite_slopes_apart():
     np.testing.assert_allclose(uphill, np.sign(arrows.get_offsets().sum(axis=1))[:, None] * [[1, 1]])
 
 
+def test_arrows_and_colours_on_a_slice_are_by_its_own_coordinates():
+    net = fl.Network([([[1.0, 0.0, 0.0]], None), ([[1.0]], None)])  # max(x1, 0), and x1 = 3 s + 4 t
+    plane = fl.Plane([0, 0, 0], [3, 1, 0], [4, 0, 1])
+    ax = fl.plot.regions(fl.regions(net, plane), color_by="slope")
+    (arrows,) = (c for c in ax.collections if hasattr(c, "U"))
+    np.testing.assert_allclose([*arrows.U, *arrows.V], [0.6, 0.8])
+    assert sorted(ax.collections[0].get_array()) == pytest.approx([0, 5])
+
+
 def test_a_part_of_the_regions_is_drawn_as_a_part(found):
     part = fl.regions(found.net, found.domain, max_regions=3)
     ax = fl.plot.regions(part, color_by="output")

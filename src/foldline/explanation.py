@@ -218,8 +218,8 @@ class Explanation(Frozen):
         if self.n_pieces is None:
             notes.append(
                 f"Shares are estimated from {self.n_samples:,} random points, which met "
-                f"{counted(self.n_regions, 'activation region')}; there may be more. {left_out} of the "
-                "points are in none of those listed."
+                f"{counted(self.n_regions, 'activation region')}; there may be more. "
+                + ("All are listed." if self.share == 1 else f"{left_out} of the points are in none listed.")
             )
         elif not self.is_complete:
             volume = "" if math.isnan(self.share) else f", {left_out} of the domain,"

@@ -138,7 +138,7 @@ class PatternCount(NamedTuple):
         else:
             lines.append(self._coverage_sentence())
         chao = math.floor(self.chao1_lower)
-        if chao > 1.005 * self.distinct:
+        if chao > 1.005 * self.distinct and self.of == "points" and not self.saturated:
             lines.append(f"There seem to be {chao:,} or more (Chao's lower bound, an estimate).")
         return "\n".join(lines + lost)
 

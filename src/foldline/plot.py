@@ -202,7 +202,6 @@ def _color_by_slope(cells, result, output):
     """Colours for all but the steepest 2% of the area: else one cliff makes all others look flat."""
     gradients, of_what = result.A[:, output], f"the gradient of {output_names(result.net.n_out)[output]}"
     if isinstance(result.domain, Plane):
-        gradients = gradients @ result.domain._forms()[:, :-1]
         of_what += " by s and t"
     slopes, areas = np.linalg.norm(gradients, axis=1), result.volumes
     order = np.argsort(slopes)

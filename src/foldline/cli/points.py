@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import bench
 from ..archives import brief
+from ..wording import counted
 
 __all__ = ["blocks", "read_points", "whole"]
 
@@ -24,6 +25,8 @@ def read_points(args, net):
         for option, values in (("--low", args.low), ("--high", args.high)):
             if len(values) not in (1, net.n_in):
                 raise ValueError(f"{option} has {len(values)} values; wanted one, or {net.n_in}")
+        if not np.less(args.low, args.high).all():
+            raise ValueError(f"--low is {args.low}, --high is {args.high}; wanted low < high")
         return bench.random_points(args.random, net.n_in, net.dtype, args.low, args.high, args.seed)
     if args.points == "-":
         name, points = "stdin", _read_text(sys.stdin, "stdin", net)
@@ -66,7 +69,11 @@ def _read_text(stream, name, net):
         if first is None:
             return np.empty((0, net.n_in), net.dtype)
         delimiter = "," if "," in first else None
-        if not any(_is_number(field) for field in first.split(delimiter)):
+        fields = first.split(delimiter)
+        if not any(map(_is_number, fields)):
+            if len(fields) != net.n_in:
+                wanted = f"wanted {counted(net.n_in, 'number')}, separated by commas or white space"
+                raise ValueError(f"the first line is {brief(first.strip())}; {wanted}")
             first = next(lines, None)
             if first is None:
                 return np.empty((0, net.n_in), net.dtype)

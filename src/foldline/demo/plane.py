@@ -50,7 +50,7 @@ def _plane(metadata):
 def _draw(ax, net, metadata):
     names = [AXES.get(name, name) for name in metadata["features"]]
     fl.plot.regions(fl.regions(net, _plane(metadata)), ax=ax, color_by="output", names=names)
-    ax.set_title(f"{ax.get_title()}: the average patient, but for two measurements")
+    ax.set_title(f"{ax.get_title()}:\nthe average patient, but for two measurements")
     (colorbar,) = (each for each in ax.figure.axes if each is not ax)
     colorbar.set_ylabel(f"prediction: {metadata['target']}")
 
