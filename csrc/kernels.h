@@ -118,11 +118,12 @@ typedef struct {
 /* The arrays along a line have so much behind their ends. */
 #define FL_LINE_SLACK 32
 
-/* The most that `push` takes at a time where rows have FL_LINE_UNITS: these are too few sums to wait for. */
+/* Rows with the same units in force, for `list` and `push`: as many on all instruction sets, since bounds follow from
+   the lists' lengths. Of FL_LINE_UNITS more go together: these are too few sums to wait for. */
+#define FL_PUSH_ROWS 6
 #define FL_PUSH_NARROW_ROWS 8
 
 typedef struct {
-    size_t most_rows;          /* that `push` takes at a time where rows are longer */
     /* Lists the units of a layer that are not 0 in some of the rows; the list has FL_LIST_SLACK behind its end. */
     size_t (*list)(const FL(fl_line_layer) *, const uint8_t *bits, size_t n_rows, const uint32_t *rows,
                    uint32_t *units);

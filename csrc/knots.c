@@ -270,7 +270,7 @@ static outcome add_up(struct FL(fl_sweep) *sweep, size_t index, size_t n_folded,
     const FL(fl_line_kernels) *kernels = sweep->kernels;
     const FL(fl_line_layer) *layer = &sweep->layers[index].line;
     uint32_t *folded = sweep->folded;
-    const size_t most_rows = layer->stride == FL_LINE_UNITS ? FL_PUSH_NARROW_ROWS : kernels->most_rows;
+    const size_t most_rows = layer->stride == FL_LINE_UNITS ? FL_PUSH_NARROW_ROWS : FL_PUSH_ROWS;
     size_t n_rows = 2;
     folded[0] = 0;
     folded[1] = 1;

@@ -102,18 +102,20 @@ static void push(size_t n_rows, const uint32_t *rows, const real *restrict a, si
                  const uint32_t *restrict units, size_t n_units, const real *restrict matrix, size_t stride,
                  real *restrict out)
 {
-    switch (n_rows) {
+    const size_t most = stride == FL_LINE_UNITS ? FL_PUSH_NARROW_ROWS : PUSH_ROWS;
+    for (; n_rows; n_rows -= n_rows < most ? n_rows : most, rows += most)
+        switch (n_rows < most ? n_rows : most) {
 #define ROWS(n_rows) case n_rows: push_rows(n_rows, rows, a, a_stride, units, n_units, matrix, stride, out); break;
-    ROWS(1)
-    ROWS(2)
-    ROWS(3)
-    ROWS(4)
-    ROWS(5)
-    ROWS(6)
-    ROWS(7)
-    ROWS(8)
+        ROWS(1)
+        ROWS(2)
+        ROWS(3)
+        ROWS(4)
+        ROWS(5)
+        ROWS(6)
+        ROWS(7)
+        ROWS(8)
 #undef ROWS
-    }
+        }
 }
 
 static void scale(size_t n_rows, const real *restrict factors, const uint32_t *restrict units,
@@ -433,7 +435,6 @@ static void accumulate(size_t n_rows, const uint32_t *order, const real *restric
 }
 
 static const FL(fl_line_kernels) line_kernels = {
-    .most_rows = PUSH_ROWS,
     .list = list,
     .list_sizes = list_sizes,
     .push = push,

@@ -43,8 +43,9 @@ class Knots(Frozen):
     first_slope : ndarray of float64, shape (n_segments, n_out)
         Derivative by t of the outputs where the segment begins.
     slope_after : ndarray of float64, shape (n_rows, n_out)
-        Derivative by t after this t: a sum of products of weights, in the rounding of float64 (of long
-        double, or exact and rounded once, for segments that floating point did not decide).
+        Derivative by t after this t: a sum of products of weights, in the rounding of float64, in which
+        products below 1e-308 vanish (of long double, or exact and rounded once, for segments that floating
+        point did not decide).
     segment, slope_before : ndarray
         Which segment, int64, and the derivative before this t, as `slope_after`; made when asked for.
     n_crossings, n_knots : int
