@@ -21,7 +21,7 @@ from foldline import Network
 from foldline.errors import FormatError
 from foldline.formats import load, save
 
-ENDINGS = (".npz", ".json")
+ENDINGS = (".npz", ".json", ".safetensors")
 
 
 def network(dtype=np.float64, slopes="relu"):
@@ -524,3 +524,17 @@ def test_files_are_not_logged_as_imports(tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="foldline"):
         assert load(tmp_path / "a.npz").import_check is None
     assert caplog.records == []
+
+
+def test_a_safetensors_state_of_linear_layers_is_read_in_the_order_of_its_numbers(tmp_path):
+    from safetensors.numpy import save_file
+
+    net = network(np.float32)
+    state = {f"body.{8 + 2 * i}.weight": W for i, W in enumerate(net.weights)}
+    state |= {f"body.{8 + 2 * i}.bias": b for i, b in enumerate(net.biases)}
+    save_file(state, tmp_path / "net.safetensors")
+    assert load(tmp_path / "net.safetensors") == net
+    save_file(state | {"scale": np.ones(1, np.float32)}, tmp_path / "more.safetensors")
+    refused(tmp_path / "more.safetensors", "wanted W0, b0")
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "net.safetensors").read_bytes()[:-7])
+    refused(tmp_path / "cut.safetensors")

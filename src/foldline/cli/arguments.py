@@ -55,7 +55,9 @@ def parser():
 
     def add_model(sub):
         sub.add_argument(
-            "model", metavar="MODEL", help="a file that foldline.load reads: .onnx, .npz, .json, .nnet"
+            "model",
+            metavar="MODEL",
+            help="a file that foldline.load reads: .onnx, .npz, .json, .nnet, .safetensors",
         )
         sub.add_argument(
             "--drop-final", action="store_true", help="leave out a final softmax, sigmoid or argmax"

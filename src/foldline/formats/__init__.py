@@ -18,6 +18,7 @@ _MODULES = {
     ".nnet": "nnet",
     ".npz": "npz",
     ".onnx": "onnx",
+    ".safetensors": "safetensors",
 }
 
 
@@ -27,8 +28,10 @@ def load(path, drop_final=False):
     Parameters
     ----------
     path : str or os.PathLike
-        ``.npz`` (keys ``W0, b0, W1, b1, ...``, optionally ``slopes0, ...``), ``.json``, ``.onnx`` or
-        ``.nnet``. Nothing is ever unpickled, and no file but this one is read.
+        ``.npz`` (keys ``W0, b0, W1, b1, ...``, optionally ``slopes0, ...``), ``.json``, ``.onnx``,
+        ``.nnet`` or ``.safetensors`` (the same keys, or ``*.weight`` and ``*.bias`` of linear layers in
+        the order of their names; without slopes, ReLU lies between). Nothing is ever unpickled, and no
+        file but this one is read.
     drop_final : bool, default False
         Leave out a softmax, log-softmax, sigmoid or argmax at the very end of an ONNX model. The
         other formats have none.
@@ -65,7 +68,7 @@ def load(path, drop_final=False):
 
 
 def save(net, path):
-    """Write `net` to `path`: ``.npz`` or ``.json``, by the ending.
+    """Write `net` to `path`: ``.npz``, ``.json`` or ``.safetensors``, by the ending.
 
     The file appears whole or not at all: it is written beside its place and then moved there.
 
