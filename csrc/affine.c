@@ -67,8 +67,6 @@ static fl_status scratch_new(const struct FL(fl_network) *network, size_t n_poin
     return FL_OK;
 }
 
-static int bit_at(const uint8_t *pattern, size_t bit) { return pattern[bit / 8] >> bit % 8 & 1; }
-
 /* Returns how many bits the layer has. */
 static size_t list_layer(const FL(fl_kernels) *kernels, const FL(fl_layer) *layer, const uint8_t *pattern,
                          size_t first_bit, FL(fl_in_force) *in_force)
@@ -79,7 +77,7 @@ static size_t list_layer(const FL(fl_kernels) *kernels, const FL(fl_layer) *laye
     else {
         for (size_t j = 0; j < n_units; j++) {
             const real slope = layer->affine.slopes[j];
-            in_force->slopes[j] = slope != 1 && bit_at(pattern, bit++) ? 1 : slope;
+            in_force->slopes[j] = slope != 1 && fl_bit_of(pattern, bit++) ? 1 : slope;
         }
         in_force->slopes[n_units] = 1;
     }
@@ -188,24 +186,22 @@ fl_status FL(fl_local_maps)(const struct FL(fl_network) *network, const uint8_t 
     return FL(fl_patient_maps)(network, patterns, n_patterns, maps, offsets, &endless);
 }
 
-static real magnitude(real a) { return a < 0 ? -a : a; }
-
 static void add_to_length(fl_norm norm, const real *gradient, const real *error, real *length, size_t n)
 {
     /* the dual of inf is 1, of 1 is inf, of 2 is 2 */
     switch (norm) {
     case FL_NORM_INF:
-        for (size_t p = 0; p < n; p++) length[p] += magnitude(gradient[p]) + error[p];
+        for (size_t p = 0; p < n; p++) length[p] += real_size(gradient[p]) + error[p];
         break;
     case FL_NORM_1:
         for (size_t p = 0; p < n; p++) {
-            const real size = magnitude(gradient[p]) + error[p];
+            const real size = real_size(gradient[p]) + error[p];
             length[p] = size <= length[p] ? length[p] : size;
         }
         break;
     case FL_NORM_2:
         for (size_t p = 0; p < n; p++) {
-            const real size = magnitude(gradient[p]) + error[p];
+            const real size = real_size(gradient[p]) + error[p];
             length[p] += size * size;
         }
         break;
@@ -239,8 +235,8 @@ static size_t push_tangent(const struct FL(fl_network) *network, const FL(fl_lay
             add_to_length(norm, tangent, error, lengths + (q * n_neurons + bit) * panel, panel);
             for (size_t p = 0; p < panel; p++) {
                 if (z[p] > 0) continue;
-                const real size = magnitude(tangent[p]);
-                error[p] = slope == 0 ? 0 : magnitude(slope) * error[p];
+                const real size = real_size(tangent[p]);
+                error[p] = slope == 0 ? 0 : real_size(slope) * error[p];
                 if (relative > 0 && size > 0) error[p] += size * relative + REAL_SMALLEST;
                 tangent[p] = slope == 0 ? 0 : slope * tangent[p];
             }
@@ -287,7 +283,7 @@ void FL(fl_block_radii)(const struct FL(fl_network) *network, const FL(fl_tracke
             volatile const real length = norm == FL_NORM_2 ? (real)sqrt((double)scratch->lengths[at])
                                                            : scratch->lengths[at];
             fesetround(FE_DOWNWARD);
-            volatile const real height = magnitude(block->preactivations[at]) - block->sum_errors[at];
+            volatile const real height = real_size(block->preactivations[at]) - block->sum_errors[at];
             volatile const real distance = height > 0 ? height / length : 0;
             if (!(distance >= nearest)) nearest = distance >= 0 ? distance : 0;
         }

@@ -51,6 +51,8 @@ static inline fl_key fl_key_of(const uint8_t *row, size_t n_bytes)
     return (fl_key){fl_mix(a, 0x452821e638d01377), fl_mix(b, 0xbe5466cf34e90c6d)};
 }
 
+static inline int fl_bit_of(const uint8_t *pattern, size_t i) { return pattern[i / 8] >> i % 8 & 1; }
+
 static inline size_t fl_hash_pattern(const uint8_t *row, size_t n_bytes)
 {
     return (size_t)fl_hash_of(fl_key_of(row, n_bytes));

@@ -65,7 +65,7 @@ struct FL(fl_sweep) {
     real *path[2];             /* [widest] */
     real *total, *steepest;    /* [widest] */
     size_t longest;            /* the units listed for one sum of the layer, at most */
-    size_t work;               /* multiply-adds since the caller was last asked whether to go on */
+    fl_patience patience;
     void *memory;
 
     size_t room;               /* for so many rows: of the start, the direction, and the vertices */
@@ -81,10 +81,6 @@ struct FL(fl_sweep) {
 
 typedef enum { SURE, UNSURE, NO_ROOM, INTERRUPTED } outcome;
 
-/* Multiply-adds between two questions whether to go on: milliseconds, and in long double a tenth of a second. */
-#define PATIENCE 20000000
-
-static size_t round_up(size_t n, size_t step) { return (n + step - 1) / step * step; }
 static real larger(real a, real b) { return a > b ? a : b; }
 
 /* gamma_n, rounded up; infinite where it is of no use. */
@@ -98,7 +94,7 @@ static real gamma_up(size_t n)
 static void build_layer(sweep_layer *layer, fl_arena *arena, size_t n_in, size_t n_out, const double *weights,
                         const double *bias, const double *slopes, uint32_t *next_neuron)
 {
-    const size_t stride = round_up(n_out, FL_LINE_UNITS), bit_stride = round_up(stride / 8, sizeof(uint32_t));
+    const size_t stride = fl_round_up(n_out, FL_LINE_UNITS), bit_stride = fl_round_up(stride / 8, sizeof(uint32_t));
     real *columns = fl_take(arena, n_in * stride, sizeof(real));
     real *magnitudes = fl_take(arena, n_in * stride, sizeof(real));
     real *all_bias = fl_take(arena, stride, sizeof(real)), *all_slopes = fl_take(arena, stride, sizeof(real));
@@ -138,11 +134,11 @@ static void build(struct FL(fl_sweep) *sweep, fl_arena *arena, const size_t *wid
 {
     uint32_t next_neuron = 0;
     sweep->layers = fl_take(arena, sweep->n_layers, sizeof(sweep_layer));
-    sweep->widest = sweep->in_stride = round_up(widths[0], FL_LINE_UNITS);
+    sweep->widest = sweep->in_stride = fl_round_up(widths[0], FL_LINE_UNITS);
     for (size_t i = 0; i < sweep->n_layers; i++) {
         build_layer(arena->base ? sweep->layers + i : NULL, arena, widths[i], widths[i + 1], weights[i], biases[i],
                     i + 1 < sweep->n_layers ? slopes[i] : NULL, &next_neuron);
-        if (widths[i + 1] > sweep->widest) sweep->widest = round_up(widths[i + 1], FL_LINE_UNITS);
+        if (widths[i + 1] > sweep->widest) sweep->widest = fl_round_up(widths[i + 1], FL_LINE_UNITS);
     }
     sweep->units = fl_take(arena, sweep->widest + FL_LIST_SLACK, sizeof(uint32_t));
     sweep->total = fl_take(arena, sweep->widest, sizeof(real));
@@ -265,7 +261,7 @@ static outcome add_vertices(struct FL(fl_sweep) *sweep, size_t index, FL(fl_line
 /* The rows of the sums of layer `index`: of the start, the direction, and the vertices that the layer below
    has folded, `n_folded`, as products, the others as multiples. */
 static outcome add_up(struct FL(fl_sweep) *sweep, size_t index, size_t n_folded, size_t n, const uint8_t *bits,
-                      const real *below, size_t stride_below, size_t n_units, real *sums, const fl_knots_request *r)
+                      const real *below, size_t stride_below, size_t n_units, real *sums)
 {
     const FL(fl_line_kernels) *kernels = sweep->kernels;
     const FL(fl_line_layer) *layer = &sweep->layers[index].line;
@@ -287,11 +283,7 @@ static outcome add_up(struct FL(fl_sweep) *sweep, size_t index, size_t n_folded,
         kernels->push(n_here, folded + i, below, stride_below, sweep->units, n_units, layer->columns, layer->stride,
                       sums);
         if (n_units > sweep->longest) sweep->longest = n_units;
-        sweep->work += n_here * n_units * layer->stride;
-        if (sweep->work > PATIENCE) {
-            sweep->work = 0;
-            if (r->interrupted(r->context)) return INTERRUPTED;
-        }
+        if (fl_is_over(&sweep->patience, n_here * n_units * layer->stride)) return INTERRUPTED;
     }
     const FL(fl_crossings) *c = &sweep->crossings;
     kernels->scale(n - n_folded, c->jumps + 2 + n_folded, c->units + 2 + n_folded, layer->columns, layer->stride,
@@ -318,7 +310,7 @@ static outcome follow(struct FL(fl_sweep) *sweep, const fl_knots_request *r, int
         if (i + 1 < sweep->n_layers)
             sweep->kernels->push(2, both, activations, stride_below, sweep->units, n_units, layer->magnitudes, stride,
                                  bounds);
-        outcome found = add_up(sweep, i, n_folded, n, bits_below, sweep->rows[turn], stride_below, n_units, sums, r);
+        outcome found = add_up(sweep, i, n_folded, n, bits_below, sweep->rows[turn], stride_below, n_units, sums);
         if (found != SURE) return found;
         *rows = sums;
         *n_vertices = n;
@@ -355,7 +347,7 @@ static const real *sizes_of_paths(const struct FL(fl_sweep) *sweep, size_t row, 
         bits += sweep->room * layer->bit_stride;
         if (i <= index) continue;
         for (size_t j = 0; j < layer->n_out; j++) {
-            const real factor = active[j / 8] >> j % 8 & 1 ? 1 : real_size(layer->slopes[j]);
+            const real factor = fl_bit_of(active, j) ? 1 : real_size(layer->slopes[j]);
             if (sizes[j] > 0) sizes[j] = factor > 0 ? larger(sizes[j] * factor, (real)FL_LEAST) : 0;
         }
         above = &sweep->layers[i + 1].line;
@@ -413,6 +405,7 @@ static outcome report(const struct FL(fl_sweep) *sweep, const real *rows, size_t
 static fl_status run(struct FL(fl_sweep) *sweep, fl_knots_request *r)
 {
     r->n_done = r->n_rows = 0;
+    sweep->patience = (fl_patience){r->interrupted, r->context, sweep->patience.work, 0};
     r->undecided = 0;
     while (r->n_done < r->n_segments) {
         const real *rows;

@@ -165,7 +165,7 @@ static void make_tables(const fl_network_f64 *network, fl_norm norm, const scrat
 {
     const fl_kernels_f64 *kernels = network->kernels;
     const size_t n_in = network->n_in, row = s->stride * s->lanes, lanes = kernels->lanes;
-    const double up = 1 + 8 * (DBL_EPSILON / 2);
+    const double up = 1 + 8 * REAL_UNIT_ROUNDOFF;
     for (size_t i = 0; i < network->n_neurons * s->lanes && norm == FL_NORM_2; i++)
         s->kept.lengths[i] = (double)sqrt(s->kept.lengths[i]) * up;
     for (size_t j = 0; j < network->n_neurons; j++)
@@ -216,7 +216,7 @@ static void measure_groups(const fl_network_f64 *network, const double *points, 
         const size_t n = n_groups - start < s->most ? n_groups - start : s->most;
         for (size_t i = 0; i < n; i++) {
             const uint8_t *pattern = patterns + s->first[start + i] * n_bytes;
-            for (size_t j = 0; j < n_neurons; j++) s->active[j * s->lanes + i] = pattern[j / 8] >> j % 8 & 1;
+            for (size_t j = 0; j < n_neurons; j++) s->active[j * s->lanes + i] = fl_bit_of(pattern, j);
         }
         make_forms(network, norm, s, n, patience);
         if (patience->is_over) return;

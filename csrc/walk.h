@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "cells.h"
+#include "keys.h"
 
 /* A layer's forms are changed at most this often before they are computed from nothing. */
 enum { FL_MOST_UPDATES = 64 };
@@ -20,8 +21,6 @@ static inline void fl_set_bit(uint64_t *words, size_t i, uint64_t bit)
 {
     words[i / 64] = (words[i / 64] & ~(UINT64_C(1) << i % 64)) | bit << i % 64;
 }
-
-static inline int fl_bit_of(const uint8_t *pattern, size_t i) { return pattern[i / 8] >> i % 8 & 1; }
 
 /* Adds a layer's bits to a pattern, where they are 0. */
 static inline void fl_add_bits(const int64_t *bits, size_t n_units, const uint64_t *active, uint8_t *pattern)
