@@ -93,7 +93,7 @@ static void some_rows(const struct FL(fl_network) *network, scratch *s, size_t n
 {
     const FL(fl_kernels) *kernels = network->kernels;
     const FL(fl_layer) *layer = network->layers + network->n_layers - 1;
-    const size_t n_in = network->n_in, n_out = network->n_out, lanes = kernels->lanes;
+    const size_t n_in = network->n_in, n_out = network->n_out;
     const FL(fl_in_force) *above[GROUP];
     const real *from[GROUP];
     int turn = 0;
@@ -107,10 +107,9 @@ static void some_rows(const struct FL(fl_network) *network, scratch *s, size_t n
     for (; layer > network->layers; layer--, turn = !turn)
         for (size_t i = 0; i < n_points; i++) {
             const FL(fl_in_force) *below = s->in_force + i * (network->n_layers - 1) + (layer - network->layers) - 1;
-            real *to = s->coefficients[turn] + i * s->group_stride, *offset = offsets + points[i] * n_out + first_row;
-            kernels->combine(n_rows, above[i], from[i], layer->rows, layer->row_stride, below, to);
-            const real *arrived = to + below->places[below->n_units];
-            for (size_t r = 0; r < n_rows; r++) offset[r] += arrived[r * lanes];
+            real *to = s->coefficients[turn] + i * s->group_stride;
+            kernels->combine(n_rows, above[i], from[i], layer->rows, layer->row_stride, below, to,
+                             offsets + points[i] * n_out + first_row);
             above[i] = below;
             from[i] = to;
         }

@@ -349,13 +349,15 @@ INLINE void combine_windows(const int rows, const int vecs, const FL(fl_in_force
 
 INLINE void combine_rows(const int rows, const FL(fl_in_force) *above, const real *restrict coefficients,
                          const real *restrict matrix, size_t stride, const FL(fl_in_force) *below,
-                         real *restrict out)
+                         real *restrict out, real *restrict offsets)
 {
     size_t w = 0;
     for (; w + MAP_VECS <= below->n_windows; w += MAP_VECS)
         combine_windows(rows, MAP_VECS, above, coefficients, matrix, stride, below, w, out);
     for (; w < below->n_windows; w++)
         combine_windows(rows, 1, above, coefficients, matrix, stride, below, w, out);
+    const real *bias = out + below->places[below->n_units];
+    UNROLL for (int j = 0; j < rows; j++) offsets[j] += bias[j * LANES];
 }
 
 INLINE void combine_panel(const int rows, const int vecs, const FL(fl_in_force) *above,
@@ -380,10 +382,11 @@ INLINE void combine_panel(const int rows, const int vecs, const FL(fl_in_force) 
 }
 
 static void combine(size_t n_rows, const FL(fl_in_force) *above, const real *restrict coefficients,
-                    const real *restrict matrix, size_t stride, const FL(fl_in_force) *below, real *restrict out)
+                    const real *restrict matrix, size_t stride, const FL(fl_in_force) *below, real *restrict out,
+                    real *restrict offsets)
 {
     switch (n_rows) {
-#define ROWS(rows) case rows: combine_rows(rows, above, coefficients, matrix, stride, below, out); break;
+#define ROWS(rows) case rows: combine_rows(rows, above, coefficients, matrix, stride, below, out, offsets); break;
     MAP_ROWS_EACH(ROWS)
 #undef ROWS
     }

@@ -193,12 +193,13 @@ typedef struct {
     /* A step of a map from a layer's units down to the ones below it, for n_rows <= map_rows of its rows:
        for every column, the sum over the units above, in order, of coefficient * [W | b][unit][column].
 
-       combine: the columns of the units below that are in force, each times its slope, and the bias.
+       combine: the columns of the units below that are in force, each times its slope, and the bias, which is
+       added to the offsets.
        combine_all: of the panel that starts at column `first`, [unit][map_columns], all n_columns of the
-       map, whose rows are contiguous; the bias, column n_columns, is added to the offsets. */
+       map, whose rows are contiguous; the bias is column n_columns. */
     void (*combine)(size_t n_rows, const FL(fl_in_force) *above, const real *restrict coefficients,
                     const real *restrict matrix, size_t stride, const FL(fl_in_force) *below,
-                    real *restrict below_coefficients);
+                    real *restrict below_coefficients, real *restrict offsets);
     void (*combine_all)(size_t n_rows, const FL(fl_in_force) *above, const real *restrict coefficients,
                         const real *restrict panel, size_t first, size_t n_columns, real *restrict map,
                         real *restrict offsets);
