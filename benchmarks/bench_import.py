@@ -12,7 +12,7 @@ import floors
 from foldline import bench
 
 FLOOR, ROUNDS = 1.3, 15
-HEAVY = {"torch", "onnx", "onnxruntime", "sklearn", "scipy", "matplotlib", "argparse"}
+HEAVY = {"keras", "torch", "onnx", "onnxruntime", "sklearn", "scipy", "matplotlib", "argparse"}
 CODE = "import time; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"
 
 

@@ -139,11 +139,11 @@ def test_a_saved_file_has_the_permissions_of_any_new_file_and_follows_links(tmp_
 
 def test_an_unknown_ending_lists_the_known_ones(tmp_path):
     for name in ("net.bin", "net"):
-        with pytest.raises(ValueError, match=r"reads \.json, \.nnet, \.npz, \.onnx"):
+        with pytest.raises(ValueError, match=r"reads \.json, \.keras, \.nnet, \.npz, \.onnx"):
             load(tmp_path / name)
         with pytest.raises(ValueError, match=r"writes \.json, \.npz"):
             save(network(), tmp_path / name)
-    for ending in (".onnx", ".nnet"):
+    for ending in (".onnx", ".nnet", ".keras"):
         with pytest.raises(ValueError, match=r"writes \.json, \.npz"):
             save(network(), tmp_path / f"net{ending}")
     assert os.listdir(tmp_path) == []
@@ -165,10 +165,10 @@ def test_importing_foldline_imports_no_format_and_no_optional_library():
     script = (
         "import sys, foldline.formats; "
         "print([m for m in sys.modules if m.startswith('foldline.formats.') "
-        "or m.split('.')[0] in ('onnx', 'onnxruntime', 'torch', 'sklearn', 'zipfile', 'json')])"
+        "or m.split('.')[0] in ('onnx', 'onnxruntime', 'keras', 'torch', 'sklearn', 'zipfile', 'json')])"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert not {"onnx", "onnxruntime", "torch", "sklearn"} & {
+    assert not {"onnx", "onnxruntime", "keras", "torch", "sklearn"} & {
         m.strip(" '") for m in result.stdout.strip("[]\n").split(",")
     }
     assert "foldline.formats." not in result.stdout

@@ -13,7 +13,7 @@ from .evaluation import linear_radius, unpack_patterns
 from .explain import explain
 from .explanation import Explanation
 from .folds import Folds, folds
-from .formats import from_onnx, from_sklearn, from_torch, load
+from .formats import from_keras, from_onnx, from_sklearn, from_torch, load
 from .knots import Knots, breakpoints, knots
 from .lipschitz import Lipschitz, lipschitz
 from .network import Network
@@ -59,6 +59,7 @@ __all__ = [
     "count_regions",
     "explain",
     "folds",
+    "from_keras",
     "from_onnx",
     "from_sklearn",
     "from_torch",

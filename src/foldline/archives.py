@@ -1,4 +1,4 @@
-"""NumPy archives, read without `numpy.load`.
+"""Zip archives, and those of NumPy, which are read without `numpy.load`.
 
 What the zip directory and the array headers declare is compared with each other and with the size of
 the file before anything is allocated, and arrays of objects, which would be unpickled, are refused.
@@ -14,7 +14,7 @@ import numpy as np
 
 from .errors import FormatError
 
-__all__ = ["brief", "read"]
+__all__ = ["brief", "opened", "read"]
 
 _FREE_BYTES = 2**26
 _MAX_RATIO = 100
@@ -38,12 +38,30 @@ def read(path, build, is_key, wanted, dtypes):
     dtypes : sequence of numpy.dtype
         The arrays may have these, in either byte order.
     """
+
+    def build_of(archive, members):
+        return build(_arrays(archive, members, is_key, wanted, dtypes))
+
+    return opened(path, ".npz", build_of)
+
+
+def opened(path, ending, build):
+    """``build(archive, members)`` of a zip archive, whose sizes are admitted before.
+
+    Parameters
+    ----------
+    path : str
+    ending : str
+        What the file is, for errors.
+    build : callable
+        What it raises becomes a FormatError that names the file.
+    """
     with open(path, "rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:
-                return build(_arrays(archive, os.path.getsize(path), is_key, wanted, dtypes))
+                return build(archive, _members(archive, os.path.getsize(path)))
         except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError) as error:
-            raise FormatError(f"{path}: not a whole .npz file: {error}") from None
+            raise FormatError(f"{path}: not a whole {ending} file: {error}") from None
         except (ValueError, TypeError, NotImplementedError, RuntimeError, OverflowError) as error:
             raise FormatError(f"{path}: {brief(error)}") from None
 
@@ -54,13 +72,17 @@ def brief(error):
     return text if len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}..."
 
 
-def _arrays(archive, file_size, is_key, wanted, dtypes):
+def _members(archive, file_size):
     members = archive.infolist()
     if len(members) > _MAX_MEMBERS:
         raise FormatError(f"has {len(members)} arrays; at most {_MAX_MEMBERS} are read")
     declared = sum(m.file_size for m in members)
     if declared > max(_FREE_BYTES, _MAX_RATIO * file_size):
         raise FormatError(f"declares {declared} bytes of arrays in a file of {file_size} bytes")
+    return members
+
+
+def _arrays(archive, members, is_key, wanted, dtypes):
     arrays = {}
     for member in members:
         key = member.filename.removesuffix(".npy")

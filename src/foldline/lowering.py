@@ -20,7 +20,7 @@ import numpy as np
 
 from .errors import UnsupportedModelError
 
-__all__ = ["Graph", "Tensor", "concat", "lower", "rounding_bound"]
+__all__ = ["Graph", "Tensor", "concat", "lower", "maximum", "minimum", "rounding_bound"]
 
 _MAX_TENSOR_ELEMENTS = 2**25
 _MAX_MATRIX_ELEMENTS = 2**26
@@ -233,6 +233,20 @@ class Tensor:
             value = value.astype(self.graph.wide)
         shape = np.broadcast_shapes(self.shape, value.shape)
         return self._broadcast(shape), np.broadcast_to(value, shape).ravel()
+
+
+def maximum(a, b):
+    """The larger of two tensors or arrays, element by element."""
+    if isinstance(a, Tensor):
+        return a.maximum(b)
+    return b.maximum(a) if isinstance(b, Tensor) else np.maximum(a, b)
+
+
+def minimum(a, b):
+    """The smaller of two tensors or arrays, element by element."""
+    if isinstance(a, Tensor):
+        return a.minimum(b)
+    return b.minimum(a) if isinstance(b, Tensor) else np.minimum(a, b)
 
 
 def concat(values, axis):

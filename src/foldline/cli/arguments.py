@@ -57,7 +57,7 @@ def parser():
         sub.add_argument(
             "model",
             metavar="MODEL",
-            help="a file that foldline.load reads: .onnx, .npz, .json, .nnet, .safetensors",
+            help="a file that foldline.load reads: .onnx, .npz, .json, .nnet, .keras, .safetensors",
         )
         sub.add_argument(
             "--drop-final", action="store_true", help="leave out a final softmax, sigmoid or argmax"

@@ -9,12 +9,14 @@ import importlib
 import os
 
 from ..checks import check_flag, check_path
+from ..errors import UnsupportedModelError
 from ..files import replacing
 
-__all__ = ["from_onnx", "from_sklearn", "from_torch", "load", "save"]
+__all__ = ["from_keras", "from_onnx", "from_sklearn", "from_torch", "load", "save"]
 
 _MODULES = {
     ".json": "json",
+    ".keras": "keras",
     ".nnet": "nnet",
     ".npz": "npz",
     ".onnx": "onnx",
@@ -29,12 +31,12 @@ def load(path, drop_final=False):
     ----------
     path : str or os.PathLike
         ``.npz`` (keys ``W0, b0, W1, b1, ...``, optionally ``slopes0, ...``), ``.json``, ``.onnx``,
-        ``.nnet`` or ``.safetensors`` (the same keys, or ``*.weight`` and ``*.bias`` of linear layers in
-        the order of their names; without slopes, ReLU lies between). Nothing is ever unpickled, and no
-        file but this one is read.
+        ``.nnet``, ``.keras`` or ``.safetensors`` (the same keys, or ``*.weight`` and ``*.bias`` of linear
+        layers in the order of their names; without slopes, ReLU lies between). Nothing is ever unpickled,
+        no code in a file is run, and no file but this one is read.
     drop_final : bool, default False
-        Leave out a softmax, log-softmax, sigmoid or argmax at the very end of an ONNX model. The
-        other formats have none.
+        Leave out a softmax, log-softmax, sigmoid or argmax at the very end of an ONNX or Keras model.
+        The other formats have none.
 
     Returns
     -------
@@ -81,6 +83,66 @@ def save(net, path):
     module = _module(path, "write", "writes")
     with replacing(path) as file:
         module.write(net, file)
+
+
+def from_keras(model, drop_final=False):
+    """Import a Keras 3 model, as it computes at inference, on whatever backend Keras is set to.
+
+    The model is left alone. Layers: Dense, Conv, DepthwiseConv, SeparableConv, pooling (average or maximum,
+    global or not), ZeroPadding, Cropping, UpSampling (nearest), BatchNormalization, Normalization, Rescaling,
+    ReLU, LeakyReLU, PReLU, Activation, Flatten, Reshape, Permute, RepeatVector, Add, Subtract, Average,
+    Maximum, Minimum, Concatenate, Identity, and those that do nothing at inference, as Dropout and
+    GaussianNoise. Activations: linear, relu, relu6, leaky_relu, hard_tanh, hard_sigmoid, sparse_sigmoid,
+    soft_shrink, or a layer. Arithmetic, indexing, and functions of ``keras.ops`` that do the same. Models may
+    be within the model.
+
+    `load` gives ``.keras`` files to Keras with ``safe_mode=True``, once everything they name is known to be
+    one of these. Where KERAS_BACKEND is not set and Keras' own choice, TensorFlow, is not installed, Keras is
+    imported with PyTorch or JAX, in this process only.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Sequential, with a known shape of its input, or Functional. One input, of shape (batch, ...), and one
+        output. The input and all layers are float32, or all float64.
+    drop_final : bool, default False
+        Leave out a softmax, log-softmax, sigmoid or argmax at the very end: a layer or an activation.
+
+    Returns
+    -------
+    Network
+        In the model's dtype; points and outputs flattened. Its ``import_check`` says how far it is from the
+        model's own outputs, on the CPU; float64 is compared to the precision of float32, in which Keras
+        computes parts of it, most of them on backends other than TensorFlow. Layers that do not compute what
+        their class says, as average pooling with ``padding="same"`` on PyTorch may, are refused for that
+        difference.
+
+    Raises
+    ------
+    UnsupportedModelError
+        Lists every layer that is not continuous piecewise linear, or not supported.
+    ValueError
+        The weights are not finite.
+    TypeError
+        `model` is not a keras.Model.
+    ImportError
+        keras, or the backend that it is set to, is not installed.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from keras import layers
+    >>> x = keras.Input((2,))
+    >>> hidden = layers.Dense(8, activation="relu", name="hidden")(x)
+    >>> from_keras(keras.Model(x, layers.Dense(1)(hidden)))
+    Network(2-8-1, float32, 8 neurons)
+    >>> from_keras(keras.Model(x, layers.Dense(1, "tanh", name="y")(hidden)))
+    Traceback (most recent call last):
+        ...
+    foldline.errors.UnsupportedModelError: not piecewise linear, or not supported: Dense ('y'): tanh
+    """
+    check_flag("drop_final", drop_final)
+    return importlib.import_module(".keras", __name__).from_keras(model, drop_final)
 
 
 def from_onnx(model, drop_final=False):
@@ -230,6 +292,15 @@ def optional(name, package=None):
     except ModuleNotFoundError as error:
         package = package or name.partition(".")[0]
         raise ImportError(f"this needs {package}: pip install {package}") from error
+
+
+def unsupported(reasons):
+    """One error for all that stands in a model's way: pairs of an operator and why, which may be empty."""
+    reasons = list(reasons)
+    text = "; ".join(f"{operator}{': ' * bool(why)}{why}" for operator, why in reasons)
+    return UnsupportedModelError(
+        f"not piecewise linear, or not supported: {text}", [operator for operator, _ in reasons]
+    )
 
 
 def _module(path, function, does):

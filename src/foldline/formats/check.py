@@ -56,7 +56,7 @@ def sample(n_in, dtype):
     return (scales * rng.standard_normal((_N_POINTS, n_in))).astype(dtype)
 
 
-def checked_network(source, output, run, *, name, points=None, link=None, note=""):
+def checked_network(source, output, run, *, name, points=None, link=None, note="", arithmetic=None):
     """Lower a graph to a `Network` and compare it with the model the graph came from.
 
     Parameters
@@ -72,6 +72,8 @@ def checked_network(source, output, run, *, name, points=None, link=None, note="
         Where to compare, in place of `sample`.
     link : callable, optional
         What the model does to the network's outputs; no component may grow a difference.
+    arithmetic : numpy.dtype, optional
+        What `run` computes in, where that is not the network's dtype.
 
     Raises
     ------
@@ -91,7 +93,8 @@ def checked_network(source, output, run, *, name, points=None, link=None, note="
         check = ImportCheck(name, 0, np.nan, np.nan, np.nan, note)
     else:
         got = net(points).astype(float)
-        check = _compare(got, wanted, _tolerance(source, output, net, points), link, name, note)
+        tolerance = _tolerance(source, output, net, points, arithmetic or net.dtype)
+        check = _compare(got, wanted, tolerance, link, name, note)
     log.info("imported %r: %s", net, check)
     return Network(layers, slopes, import_check=check)
 
@@ -121,12 +124,16 @@ def _compare(got, wanted, tolerance, link, name, note):
     return ImportCheck(name, len(got), float(deviation.max()), float(scale), float(share[worst]), note)
 
 
-def _tolerance(source, output, net, points):
+def _tolerance(source, output, net, points, arithmetic):
     """Twice what rounding may do to the source and to `net` together: (n_points, n_out)."""
-    unit = float(np.finfo(net.dtype).eps) / 2
     points = points.astype(float)
-    bound = rounding_bound(source, output, points, unit)
-    return 2 * (bound + _chain_bound(net, points, unit)) + float(np.finfo(net.dtype).tiny)
+    bound = rounding_bound(source, output, points, _unit(arithmetic))
+    bound += _chain_bound(net, points, _unit(net.dtype))
+    return 2 * bound + float(np.finfo(arithmetic).tiny)
+
+
+def _unit(dtype):
+    return float(np.finfo(dtype).eps) / 2
 
 
 def _chain_bound(net, points, unit):

@@ -14,8 +14,8 @@ import os
 import numpy as np
 
 from ..errors import FormatError, UnsupportedModelError
-from ..lowering import Graph, Tensor, concat
-from . import optional
+from ..lowering import Graph, Tensor, concat, maximum, minimum
+from . import optional, unsupported
 from .check import checked_network
 
 __all__ = ["from_onnx", "read"]
@@ -167,7 +167,7 @@ class _Reader:
     def _run(self, x):
         """The value of the output; or all that stands in its way, in one error."""
         values = {"": None, self.input.name: x}
-        operators, reasons = [], []
+        reasons = []
         for node in self._wanted_nodes():
             results = [_UNKNOWN] * len(node.output)
             try:
@@ -179,13 +179,10 @@ class _Reader:
                     result = self._apply(node, inputs, x.graph.dtype)
                     results = result if isinstance(result, list) else [result]
             except UnsupportedModelError as error:
-                operators.append(_described(node))
-                reasons.append(f"{_described(node)}{': ' * bool(str(error))}{error}")
+                reasons.append((_described(node), str(error)))
             values.update((name, r) for name, r in zip(node.output, results) if name)
         if reasons:
-            raise UnsupportedModelError(
-                f"not piecewise linear, or not supported: {'; '.join(reasons)}", operators
-            )
+            raise unsupported(reasons)
         return self._value(self.output_kept, values, None)
 
     def _wanted_nodes(self):
@@ -547,18 +544,6 @@ def _clip(attributes, x, low=None, high=None):
     return x.clip(*(None if v is None else np.asarray(v).item() for v in (low, high)))
 
 
-def _greater(a, b):
-    if isinstance(a, Tensor):
-        return a.maximum(b)
-    return b.maximum(a) if isinstance(b, Tensor) else np.maximum(a, b)
-
-
-def _lesser(a, b):
-    if isinstance(a, Tensor):
-        return a.minimum(b)
-    return b.minimum(a) if isinstance(b, Tensor) else np.minimum(a, b)
-
-
 def _batch_normalization(attributes, x, scale, shift, mean, variance):
     if attributes.get("training_mode", 0) or not attributes.get("spatial", 1):
         raise UnsupportedModelError("in training mode, or with statistics per element")
@@ -584,8 +569,8 @@ _OPERATORS = {
     "Identity": _identity,
     "LeakyRelu": _leaky_relu,
     "MatMul": _matmul,
-    "Max": _chained(_greater),
-    "Min": _chained(_lesser),
+    "Max": _chained(maximum),
+    "Min": _chained(minimum),
     "Mul": _elementwise(operator.mul),
     "Neg": _neg,
     "PRelu": _prelu,

@@ -11,8 +11,8 @@ import operator
 import numpy as np
 
 from ..errors import UnsupportedModelError
-from ..lowering import Graph, Tensor, concat
-from . import optional
+from ..lowering import Graph, Tensor, concat, maximum, minimum
+from . import optional, unsupported
 from .check import checked_network
 
 __all__ = ["from_torch"]
@@ -140,19 +140,16 @@ class _Interpreter:
         if len(required) > 1 or not inputs:
             names = ", ".join(n.target for n in inputs)
             raise UnsupportedModelError(f"forward takes {names or 'nothing'}; wanted one tensor")
-        values, operators, reasons = {}, [], []
+        values, reasons = {}, []
         *nodes, result = self._wanted_nodes()
         for node in nodes:
             try:
                 values[node] = self._value(node, values, node is inputs[0])
             except UnsupportedModelError as error:
                 values[node] = _UNKNOWN
-                operators.append(_described(self.module, node))
-                reasons.append(f"{operators[-1]}{': ' * bool(str(error))}{error}")
+                reasons.append((_described(self.module, node), str(error)))
         if reasons:
-            raise UnsupportedModelError(
-                f"not piecewise linear, or not supported: {'; '.join(reasons)}", operators
-            )
+            raise unsupported(reasons)
         (returned,) = result.args
         y = values[returned] if isinstance(returned, self.torch.fx.Node) else returned
         if not isinstance(y, Tensor):
@@ -350,14 +347,6 @@ def _matmul(x, other):
     return x @ other
 
 
-def _maximum(x, other):
-    return x.maximum(other) if isinstance(x, Tensor) else other.maximum(x)
-
-
-def _minimum(x, other):
-    return x.minimum(other) if isinstance(x, Tensor) else other.minimum(x)
-
-
 def _cat(tensors, dim=0):
     return concat(tensors, dim)
 
@@ -410,8 +399,8 @@ def _functions(torch):
         _hardtanh: (F.hardtanh, F.hardtanh_),
         _hardsigmoid: (F.hardsigmoid,),
         _clamp: (torch.clamp, torch.clip),
-        _maximum: (torch.maximum, torch.max),
-        _minimum: (torch.minimum, torch.min),
+        maximum: (torch.maximum, torch.max),
+        minimum: (torch.minimum, torch.min),
         _linear: (F.linear,),
         _batch_norm: (F.batch_norm,),
         _dropout: (F.dropout, F.alpha_dropout),
@@ -446,8 +435,8 @@ _METHODS = {
     "div": _div,
     "flatten": _flatten,
     "matmul": _matmul,
-    "maximum": _maximum,
-    "minimum": _minimum,
+    "maximum": maximum,
+    "minimum": minimum,
     "mm": _matmul,
     "mul": _mul,
     "mul_": _mul,
