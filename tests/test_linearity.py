@@ -12,6 +12,7 @@ from networks import chain, random_network, two_neurons
 
 import foldline as fl
 from foldline import cells
+from foldline.maps import told_apart
 
 SQUARE = fl.Box(-1, 1, n_in=2)
 
@@ -402,6 +403,19 @@ def test_several_maps_are_counted_point_by_point(dtype):
 def test_maps_that_differ_by_less_than_rounding_are_told_apart():
     net = fl.Network(*chain(([[1], [-1]], None), ([[1, -1 + 2.0**-53]], None)))
     assert fl.is_linear_on_data(net, [[1.0], [-1.0]]).n_maps == 2
+
+
+def test_maps_are_told_apart_by_single_entries():
+    """Of 100,000 maps some pairs have means that are the same up to what their errors add up to."""
+    maps = np.random.default_rng(5).normal(size=(100_000, 3, 4)).round(6)
+    maps[1] = maps[0]
+    errors = np.full((3, 4), 1e-9)
+    order, starts = told_apart(maps, errors)
+    assert sorted(order) == list(range(len(maps)))
+    assert [sorted(group) for group in np.split(order, starts[1:]) if len(group) > 1] == [[0, 1]]
+    assert [len(part) for part in told_apart(maps[:0], errors)] == [0, 0]
+    order, starts = told_apart(maps[:3], np.full((3, 4), np.inf))
+    assert len(starts) == 1
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from .rounding import multiply_sizes
 __all__ = ["group_maps", "map_errors", "maps_of", "told_apart"]
 
 _CHUNK_BYTES = 1 << 24
+# Entries of maps by which they are told apart, at most.
+_MOST_ENTRIES = 16
 
 
 def maps_of(net, domain, patterns):
@@ -66,12 +68,36 @@ def map_errors(net, domain):
 
 
 def told_apart(maps, errors):
-    """(order, starts): the maps in an order, and where in it those begin that differ from all before."""
+    """(order, starts): the maps in an order, and where in it those begin that differ from all before.
+
+    Numbers further apart than errors allow, with none between, are told apart: of all maps a mean in one
+    direction, and of those that this leaves together, the entries that differ most, in turn.
+    """
+    if not len(maps):
+        return np.arange(0), np.arange(0)
     direction = np.random.default_rng(0).uniform(0.5, 1, errors.shape)
-    shown = (maps * direction).sum(axis=(1, 2))
     off = 4 * (errors.sum() + errors.size * np.finfo(float).eps * (abs(maps).max(initial=0)))
-    order = np.argsort(shown)
-    return order, np.append(0, 1 + np.flatnonzero(np.diff(shown[order]) > off))
+    group = _split(np.zeros(len(maps), np.intp), (maps * direction).sum(axis=(1, 2)), off)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = np.ptp(maps, axis=0) / errors
+    for at in np.argsort(-np.nan_to_num(spread), axis=None)[:_MOST_ENTRIES].tolist():
+        i, j = divmod(at, errors.shape[1])
+        group = _split(group, maps[:, i, j], 4 * errors[i, j])
+    order = np.argsort(group, kind="stable")
+    return order, np.flatnonzero(np.diff(group[order], prepend=-1))
+
+
+def _split(group, values, off):
+    """The numbers of the groups that each group falls into where its values have gaps of more than `off`."""
+    crowded = np.flatnonzero((np.bincount(group) > 1)[group])
+    if not crowded.size or not (np.isfinite(off) and np.isfinite(values[crowded]).all()):
+        return group
+    order = crowded[np.lexsort((values[crowded], group[crowded]))]
+    is_new = np.diff(group[order], prepend=-1) != 0
+    is_new[1:] |= np.diff(values[order]) > off
+    split = group.copy()
+    split[order] = group.max() + np.cumsum(is_new)
+    return np.unique(split, return_inverse=True)[1]
 
 
 def group_maps(net, domain, patterns, connected):
