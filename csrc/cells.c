@@ -20,8 +20,8 @@
 
 typedef struct {
     double *columns, *start, *slopes, *slack, *size, *error;
-    uint64_t *folding, *leaking;
-    int64_t *bits;
+    uint64_t *folding, *leading, *leaking;
+    int64_t *bits, *twins;
 } layer_arrays;
 
 static layer_arrays take_layer(fl_arena *arena, size_t d, size_t n_in, size_t n_units)
@@ -34,8 +34,10 @@ static layer_arrays take_layer(fl_arena *arena, size_t d, size_t n_in, size_t n_
     a.size = fl_take(arena, stride, sizeof(double));
     a.error = fl_take(arena, stride, sizeof(double));
     a.folding = fl_take(arena, fl_words(n_units), sizeof(uint64_t));
+    a.leading = fl_take(arena, fl_words(n_units), sizeof(uint64_t));
     a.leaking = fl_take(arena, fl_words(n_units), sizeof(uint64_t));
     a.bits = fl_take(arena, n_units, sizeof(int64_t));
+    a.twins = fl_take(arena, n_units, sizeof(int64_t));
     return a;
 }
 
@@ -57,9 +59,9 @@ static void fill_layer(fl_cell_layer *layer, const layer_arrays *a, size_t n_in,
     }
     for (size_t j = n_units; j < stride; j++) a->start[d * stride + j] = -1;
     *layer = (fl_cell_layer){.n_in = n_in, .n_units = n_units, .stride = stride, .columns = a->columns,
-                             .start = a->start, .slopes = a->slopes, .slack = a->slack, .size = a->size, .error = a->error,
-                             .folding = a->folding, .leaking = a->leaking, .bits = a->bits,
-                             .first_bit = first_bit, .n_bits = bit - first_bit};
+                             .start = a->start, .slopes = a->slopes, .slack = a->slack, .size = a->size,
+                             .error = a->error, .folding = a->folding, .leading = a->leading,
+                             .leaking = a->leaking, .bits = a->bits, .first_bit = first_bit, .n_bits = bit - first_bit};
 }
 
 /* What an update of a layer's forms by a unit above adds to their error, in unit roundoffs of their size: one for the
@@ -130,6 +132,15 @@ static fl_status bound_layers(fl_cells *cells, const layer_arrays *arrays, const
     return status;
 }
 
+static void fill_twins(fl_cell_layer *layer, const layer_arrays *a, const int64_t *twins)
+{
+    for (size_t j = 0; j < layer->n_units; j++) {
+        if (twins[j]) layer->twins = a->twins;
+        else a->leading[j / 64] |= layer->folding[j / 64] & UINT64_C(1) << j % 64;
+        a->twins[j] = twins[j];
+    }
+}
+
 static void fill_half_spaces(fl_forms *forms, const fl_cell_domain *domain, const double *reach)
 {
     const size_t d = domain->d;
@@ -142,8 +153,8 @@ static void fill_half_spaces(fl_forms *forms, const fl_cell_domain *domain, cons
 }
 
 fl_status fl_cells_new(size_t n_layers, const size_t *widths, const double *const *weights,
-                       const double *const *biases, const double *const *slopes, const fl_cell_domain *domain,
-                       const char *isa, fl_cells **out)
+                       const double *const *biases, const double *const *slopes, const int64_t *twins,
+                       const fl_cell_domain *domain, const char *isa, fl_cells **out)
 {
     const size_t d = domain->d, n_hidden = n_layers - 1;
     const fl_cell_kernels *kernels = fl_cell_kernels_for(isa);
@@ -187,6 +198,8 @@ fl_status fl_cells_new(size_t n_layers, const size_t *widths, const double *cons
         cells->n_bytes = (cells->n_neurons + 7) / 8;
         fill_half_spaces(&cells->half_spaces, domain, cells->reach);
         status = bound_layers(cells, arrays, domain);
+        for (size_t l = 0; l < n_hidden && status == FL_OK; twins += widths[++l])
+            fill_twins(cells->layers + l, arrays + l, twins);
     }
     free(arrays);
     if (status != FL_OK) {

@@ -24,7 +24,9 @@ typedef struct {
     const double *slopes;      /* [n_units]; 1: passes through, no bit */
     const double *slack, *size;/* [stride]: of the forms, see fl_forms */
     const double *error;       /* [stride]: the part of slack that is not from evaluating */
-    const uint64_t *folding;   /* the units with a bit */
+    const uint64_t *folding;   /* the units with a bit, */
+    const uint64_t *leading;   /* and those of them that are looked at: not the twins of others */
+    const int64_t *twins;      /* [n_units]: see fl_cells_new; null where there are none */
     const uint64_t *leaking;   /* the units whose slope is not 0 */
     const int64_t *bits;       /* [n_units]: which, or FL_NO_BIT */
     size_t first_bit, n_bits;
@@ -89,6 +91,7 @@ extern const fl_geometry fl_line_geometry, fl_plane_geometry, fl_vertices_geomet
 typedef struct {
     fl_forms forms;
     uint64_t *active;          /* of this layer's units: bits, and 1 for those that pass through */
+    uint64_t *is_zero;         /* those whose form is 0 on the cell, of a layer with twins */
     uint64_t *active_above;    /* the layer above's `active` that `forms` is of */
     uint64_t version, version_above;
     size_t n_updates;          /* since `forms` was computed from nothing */

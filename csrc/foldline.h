@@ -222,10 +222,12 @@ typedef struct {
 
 typedef struct fl_cells fl_cells;
 
-/* As fl_network_new_f64. Everything is copied. FL_UNDECIDED: numbers too large. */
+/* As fl_network_new_f64. twins: of every unit of the hidden layers 1 + an earlier unit of its layer, with a bit and
+   no twin, of whose form its own is a multiple, negative where the factor is; or 0. Everything is copied.
+   FL_UNDECIDED: numbers too large. */
 fl_status fl_cells_new(size_t n_layers, const size_t *widths, const double *const *weights,
-                       const double *const *biases, const double *const *slopes, const fl_cell_domain *domain,
-                       const char *isa, fl_cells **cells);
+                       const double *const *biases, const double *const *slopes, const int64_t *twins,
+                       const fl_cell_domain *domain, const char *isa, fl_cells **cells);
 void fl_cells_free(fl_cells *cells);
 const char *fl_cells_isa(const fl_cells *cells);   /* as fl_isa_of */
 

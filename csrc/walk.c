@@ -20,10 +20,23 @@ typedef struct {
     int is_tight;              /* the forms have the bounds of tighten.c */
 } crossing_list;
 
+/* Gives the twins in a layer their bits, once those of the others are known: 0 for multiples of 0. */
+static void follow_twins(const fl_walk *w, size_t l)
+{
+    const int64_t *twins = w->cells->layers[l].twins;
+    uint64_t *active = w->layers[l].active;
+    for (size_t j = 0; twins && j < w->cells->layers[l].n_units; j++) {
+        if (!twins[j]) continue;
+        const size_t leader = (size_t)(twins[j] < 0 ? -twins[j] : twins[j]) - 1;
+        fl_set_bit(active, j, !fl_bit(w->layers[l].is_zero, leader) && fl_bit(active, leader) == (twins[j] > 0));
+    }
+}
+
 /* The pattern as it stands: bits that are not known yet have any value. */
 static void write_bits(const fl_walk *w, uint8_t *bits)
 {
     memset(bits, 0, w->cells->n_bytes);
+    for (size_t l = 0; l < w->cells->n_hidden; l++) follow_twins(w, l);
     for (size_t l = 0; l < w->cells->n_hidden; l++)
         fl_add_bits(w->cells->layers[l].bits, w->cells->layers[l].n_units, w->layers[l].active, bits);
 }
@@ -363,17 +376,17 @@ static fl_status visit_list(fl_walk *w, size_t l, crossing_list *list, const fl_
 static fl_status find_sides_of_layer(fl_walk *w, size_t l, const fl_cell *cell, fl_forms *forms, int *is_tight,
                                      fl_sides *sides)
 {
-    const uint64_t *folding = w->cells->layers[l].folding;
+    const uint64_t *leading = w->cells->layers[l].leading;
     *forms = w->layers[l].forms;
     *is_tight = 0;
-    fl_status status = find_sides(w, cell, forms, folding, sides);
+    fl_status status = find_sides(w, cell, forms, leading, sides);
     if (status != FL_UNDECIDED || l == 0 || !w->cells->certify) return status;
     fl_forms *tight = fl_stack_take(&w->stack, (l + 1) * sizeof *tight);
     if (!tight) return FL_NO_MEMORY;
     if ((status = fl_tight_forms(w, l, tight))) return status;
     *forms = tight[l];
     *is_tight = 1;
-    return find_sides(w, cell, forms, folding, sides);
+    return find_sides(w, cell, forms, leading, sides);
 }
 
 /* Sets the layer's bits that a cell decides, and looks at the forms that cross it. */
@@ -388,6 +401,8 @@ static fl_status visit_crossing(fl_walk *w, size_t l, const fl_cell *cell, const
         crossing |= sides->crossing[i];
     }
     if (layer->n_units % 64) active[n_words - 1] &= (UINT64_C(1) << layer->n_units % 64) - 1;
+    for (size_t j = 0; layer->twins && j < layer->n_units; j++)
+        fl_set_bit(w->layers[l].is_zero, j, w->cells->certify && forms->size[j] == 0);
     if (!crossing) return visit_layer(w, l + 1, cell);
     crossing_list list = {.is_tight = is_tight};
     if (!list_crossing(w, forms, sides->crossing, &list)) return FL_NO_MEMORY;
@@ -404,6 +419,7 @@ static fl_status visit_layer(fl_walk *w, size_t l, const fl_cell *cell)
     const fl_cell_layer *layer = w->cells->layers + l;
     if (must_stop(w)) return leave_open(w, is_leaf ? w->cells->n_neurons : layer->first_bit, 0);
     if (is_leaf) return leaf(w, cell);
+    if (l) follow_twins(w, l - 1);
     fl_status status = l ? update_forms(w, l) : FL_OK;
     if (status) return status;
     const fl_stack_mark mark = fl_stack_here(&w->stack);
@@ -412,7 +428,7 @@ static fl_status visit_layer(fl_walk *w, size_t l, const fl_cell *cell)
     fl_forms forms;
     int is_tight;
     status = find_sides_of_layer(w, l, cell, &forms, &is_tight, &sides);
-    if (status == FL_UNDECIDED) status = leave_undecided(w, layer->first_bit, forms.n, layer->folding, &sides);
+    if (status == FL_UNDECIDED) status = leave_undecided(w, layer->first_bit, forms.n, layer->leading, &sides);
     else if (status == FL_OK) status = visit_crossing(w, l, cell, &forms, is_tight, &sides);
     fl_stack_back_to(&w->stack, mark);
     return status;
@@ -447,11 +463,13 @@ static void *walk_allocate(fl_walk *w)
             const fl_cell_layer *layer = cells->layers + l;
             double *rows = fl_take(&arena, (d + 1) * layer->stride, sizeof(double));
             uint64_t *active = fl_take(&arena, fl_words(layer->n_units), sizeof(uint64_t));
+            uint64_t *is_zero = fl_take(&arena, fl_words(layer->n_units), sizeof(uint64_t));
             uint64_t *active_above = fl_take(&arena, fl_words(layer->n_in), sizeof(uint64_t));
             if (!pass) continue;
             w->layers[l].forms = (fl_forms){layer->n_units, layer->stride, rows, (double *)layer->slack,
                                             (double *)layer->size};
             w->layers[l].active = active;
+            w->layers[l].is_zero = is_zero;
             w->layers[l].active_above = active_above;
         }
         const fl_forms *domain = &cells->half_spaces;

@@ -199,16 +199,14 @@ def test_above_six_dimensions_regions_have_points_but_no_vertices():
 
 
 def with_ties(n_in):
-    """Networks with a duplicate neuron, whose sign is a tie on every cell, and without."""
+    """A network with a neuron that folds where one of the layer above does, a tie on every cell; and without."""
     rng = np.random.default_rng(n_in)
     first, second, b, c = (
         np.round(rng.standard_normal(shape) * 1024) / 1024 for shape in ((4, n_in), (3, 4), 4, 3)
     )
-    twice, last = [0, 1, 0, 2, 3], (np.ones((1, 3)), None)
-    tied = fl.Network([(first[twice], b[twice]), (second[:, [0, 1, 1, 2, 3]], c), last])
-    merged = second.copy()
-    merged[:, 0] += second[:, 1]
-    return tied, fl.Network([(first, b), (merged, c), last])
+    with_first = np.vstack([np.eye(1, 4), second]), np.append(0, c)
+    tied = fl.Network([(first, b), with_first, (np.ones((1, 4)), None)])
+    return tied, fl.Network([(first, b), (second, c), (np.ones((1, 3)), None)])
 
 
 @pytest.mark.parametrize("workers", [1, 2])

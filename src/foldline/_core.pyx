@@ -177,7 +177,7 @@ cdef extern from "foldline.h" nogil:
         double smallest_margin
 
     ctypedef struct fl_cells
-    fl_status fl_cells_new(size_t, const size_t *, const double **, const double **, const double **,
+    fl_status fl_cells_new(size_t, const size_t *, const double **, const double **, const double **, const int64_t *,
                            const fl_cell_domain *, const char *, fl_cells **)
     void fl_cells_free(fl_cells *)
     const char *fl_cells_isa(const fl_cells *)
@@ -593,13 +593,13 @@ cdef bytes copied(const void *memory, size_t n_items, size_t item_size):
 
 
 cdef class Cells:
-    """A network on a domain, ready for walks through its cells. Arrays are float64, facets uint32."""
+    """A network on a domain, ready for walks through its cells. Arrays are float64, twins int64, facets uint32."""
 
     cdef fl_cells *cells
     cdef readonly size_t d
     cdef readonly str isa
 
-    def __init__(self, weights, biases, slopes, *, inputs, input_errors, one, reach, half_spaces, vertices,
+    def __init__(self, weights, biases, slopes, twins, *, inputs, input_errors, one, reach, half_spaces, vertices,
                  facets, bint certify=True):
         cdef Layers a = Layers(weights, biases, slopes)
         cdef fl_cell_domain domain
@@ -616,7 +616,8 @@ cdef class Cells:
         domain.facets = <uint32_t *>address(facets)
         domain.certify = certify
         check(fl_cells_new(a.n, a.widths, <const double **>a.weights, <const double **>a.biases,
-                           <const double **>a.slopes, &domain, isa_wanted(), &self.cells))
+                           <const double **>a.slopes, <const int64_t *>address(twins), &domain, isa_wanted(),
+                           &self.cells))
         self.isa = fl_cells_isa(self.cells).decode()
 
     def __dealloc__(self):

@@ -13,6 +13,7 @@ from .executors import carried, check_workers, n_at_once
 from .maps import maps_of
 from .progress import reporter
 from .region_tables import Regions
+from .twins import flips_of
 from .walk import FINE, Rows, Walk, bits_of, check_engine, parts
 
 __all__ = ["iter_regions", "regions"]
@@ -233,7 +234,7 @@ def _from_doubles(net, domain, found, status, most=math.inf, in_order=True):
         interior_points=np.concatenate([r.points for r in rows])[order],
         vertices=[vertices[i] for i in order.tolist()],
         volumes=np.concatenate([r.volumes for r in rows])[order],
-        neighbours=_neighbours(patterns, order, rows),
+        neighbours=_neighbours(net, patterns, order, rows),
     )
 
 
@@ -277,9 +278,9 @@ def _items(rows):
     return rows.view(f"V{rows.shape[1]}")[:, 0] if rows.shape[1] else np.zeros(len(rows), "V1")
 
 
-def _neighbours(patterns, order, rows):
+def _neighbours(net, patterns, order, rows):
     """Pairs of regions across a facet, as they are numbered in `order`: where nothing is degenerate, only
-    the neuron that makes it flips."""
+    the neuron that makes it flips, and its twins."""
     number = np.full(len(patterns), -1)
     number[order] = np.arange(len(order))
     n_facets = [np.diff(r.facet_ends, prepend=0) for r in rows]
@@ -290,8 +291,7 @@ def _neighbours(patterns, order, rows):
     if not len(owners):
         return np.empty((0, 2), np.int64)
     patterns = patterns[order]
-    across = patterns[owners]
-    across[np.arange(len(owners)), neurons // 8] ^= (1 << neurons % 8).astype(np.uint8)
+    across = patterns[owners] ^ flips_of(net)[neurons]
     items = _items(patterns)
     by_item = np.argsort(items)
     at = np.minimum(np.searchsorted(items, _items(across), sorter=by_item), len(items) - 1)

@@ -18,6 +18,7 @@ from .frozen import Frozen
 from .maps import maps_of
 from .sensitivity import sensitivities
 from .survey import ExactRegion, batches, check_bounded, facet_point, float_points
+from .twins import twins
 from .wording import counted, input_names
 
 __all__ = ["NotConvex", "NotMonotone", "ShapeVerdict", "check_convex", "check_monotone"]
@@ -309,6 +310,8 @@ def _random_points(domain):
 def _convex_by_regions(net, domain, deadline, max_regions):
     walk, found, n = ExactWalk(cells.ExactChain(net, domain)), [], 0
     is_complete = False
+    if twins(net).any():  # which flip together
+        return _convex_by_exact_regions(net, domain, walk, deadline, max_regions)
     for batch in batches(net, domain, deadline, max_regions):
         found.append(batch.patterns)
         n += len(batch.patterns)

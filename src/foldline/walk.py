@@ -18,6 +18,7 @@ from ._core import Cells
 from .exact_cells import MOST_DIMENSIONS_OF_CORNERS, ExactWalk
 from .exact_lp import patterns_below
 from .executors import carried, loss_of, n_at_once
+from .twins import twins
 
 __all__ = [
     "ENGINES",
@@ -320,6 +321,7 @@ def _prepared(net, domain, certify):
         [np.ascontiguousarray(w, np.float64) for w in net.weights],
         [np.ascontiguousarray(b, np.float64) for b in net.biases],
         [np.ascontiguousarray(s, np.float64) for s in net.slopes],
+        twins(net),
         inputs=domain._forms(),
         input_errors=domain._forms_error()[:, :-1] @ reach,
         one=domain._scale(),

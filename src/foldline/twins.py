@@ -1,0 +1,70 @@
+"""Neurons that share a fold: in one layer, with weights and a bias that are a multiple of another's.
+
+Everywhere such twins fold on the same hyperplane, and the bit of one tells that of the other: the same where
+the factor is positive, the other where it is negative, but for forms that are 0 on a whole region. Typical
+are relu(z) and relu(-z), of which |z| is made, or z itself.
+"""
+
+from functools import lru_cache
+from math import gcd
+
+import numpy as np
+
+from .cells import integers
+
+__all__ = ["flips_of", "twins"]
+
+# Multiples agree to some roundings, once their first entries are 1.
+_NEAR = 1e-9
+
+
+@lru_cache(maxsize=16)
+def twins(net):
+    """For every unit of the hidden layers, in order, 1 + the first unit of its layer that it is a twin of,
+    negative where the factor is; or 0. ndarray of int64."""
+    layers = zip(net.weights, net.biases, net.slopes)
+    found = [_twins_of_layer(np.column_stack([w, b]).astype(np.float64), slopes) for w, b, slopes in layers]
+    return np.concatenate([np.empty(0, np.int64), *found])
+
+
+def _twins_of_layer(rows, slopes):
+    found, leaders = np.zeros(len(rows), np.int64), {}
+    for j in _candidates(rows, np.flatnonzero((slopes != 1) & rows.any(axis=1))).tolist():
+        multiples, _ = integers(rows[j])
+        factor = gcd(*multiples) * (1 if next(filter(None, multiples)) > 0 else -1)
+        leader, first_factor = leaders.setdefault(tuple(m // factor for m in multiples), (j, factor))
+        if leader != j:
+            found[j] = (1 + leader) * (1 if factor * first_factor > 0 else -1)
+    return found
+
+
+def _candidates(rows, units):
+    """Of some units those that are near a multiple of another, in order."""
+    if len(units) < 2:
+        return units[:0]
+    rows = rows[units]
+    with np.errstate(over="ignore", invalid="ignore"):  # then it is nobody's twin
+        rows = rows / np.take_along_axis(rows, (rows != 0).argmax(axis=1)[:, None], axis=1)
+        shown = rows @ np.random.default_rng(0).uniform(0.5, 1, rows.shape[1])
+        order = np.argsort(shown)
+        near = np.diff(shown[order]) <= _NEAR * (1 + np.abs(shown[order[1:]]))
+    return np.sort(units[order[np.append(near, False) | np.append(False, near)]])
+
+
+def flips_of(net):
+    """For each neuron, packed, those that flip where it does, if nothing else is degenerate: it and its
+    twins. ndarray of uint8, shape (n_neurons, ceil(n_neurons / 8))."""
+    bits = np.arange(net.n_neurons)
+    flips = np.zeros((net.n_neurons, -(-net.n_neurons // 8)), np.uint8)
+    flips[bits, bits // 8] = 1 << bits % 8
+    bit_of = np.cumsum(np.concatenate([np.empty(0), *net.slopes]) != 1) - 1
+    units, first = twins(net), 0
+    leader_of = bits.copy()
+    for width in net.widths:
+        here = first + np.flatnonzero(units[first : first + width])
+        leader_of[bit_of[here]] = bit_of[first + abs(units[here]) - 1]
+        first += width
+    for leader in np.unique(leader_of[leader_of != bits]).tolist():
+        group = leader_of == leader
+        flips[group] = np.bitwise_or.reduce(flips[group], axis=0)
+    return flips
