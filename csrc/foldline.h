@@ -111,6 +111,7 @@ typedef struct {
     int32_t *neuron;              /* (room,): the bit that flips */
     double *slope_after;          /* (room, n_out): derivative on the next piece */
     uint8_t *is_knot;             /* (room,): whether the derivative changes */
+    uint8_t *tied;                /* (room,): whether it is the same crossing as that of the row before */
     int (*interrupted)(void *);   /* called with `context` after some time, every now and then; what is not 0 */
     void *context;                /* ends the call */
     size_t n_done, n_rows;        /* set: segments done, and rows */
@@ -119,12 +120,15 @@ typedef struct {
 } fl_knots_request;
 
 /* The sweep in double, and in long double, many times slower, for what that leaves open. A sweep serves
-   one thread at a time; its arguments are those of fl_network_new. All that is reported is proved, for real
+   one thread at a time; its arguments are those of fl_network_new, and of fl_cells_new, but for shares: of every
+   hidden unit (1 - slope) times its factor's size, and 0 where it is a first one and what the twins pass on, at
+   a fold that they share, cancels in all units of the next layer. All that is reported is proved, for real
    arithmetic, but the slopes, which are rounded. */
 #define FL_DECLARE(T)                                                                                       \
     typedef struct fl_sweep##T fl_sweep##T;                                                                 \
     fl_status fl_sweep_new##T(size_t n_layers, const size_t *widths, const double *const *weights,          \
-                              const double *const *biases, const double *const *slopes, const char *isa,    \
+                              const double *const *biases, const double *const *slopes,                     \
+                              const int64_t *twins, const double *shares, const char *isa,                  \
                               fl_sweep##T **sweep);                                                         \
     void fl_sweep_free##T(fl_sweep##T *sweep);                                                              \
     fl_status fl_knots##T(fl_sweep##T *sweep, fl_knots_request *request);

@@ -143,8 +143,9 @@ typedef struct {
     /* Places the crossings, and adds what they become to the sizes and errors. Returns 0 where a slope is not
        sure not to be 0. */
     int (*place)(const FL(fl_line_layer) *, FL(fl_line) *);
-    /* Puts the crossings in their places between n_vertices vertices. Returns 0 where spreads overlap. */
-    int (*merge)(FL(fl_along) *, const FL(fl_crossings) *, size_t n_vertices, size_t n_crossings);
+    /* Puts the crossings in their places between n_vertices vertices. Returns 0 where spreads overlap, but for those of
+       vertices whose rows are `tied` to the ones before; null where there are none. */
+    int (*merge)(FL(fl_along) *, const FL(fl_crossings) *, size_t n_vertices, size_t n_crossings, const uint8_t *tied);
     /* totals[i] = totals[i - 1] + rows[order[i]], of the first `n` columns; large[i] tells whether a size in
        rows[order[i]] is above limits[order[i]]. */
     void (*accumulate)(size_t n_rows, const uint32_t *order, const real *restrict rows, size_t stride,

@@ -34,10 +34,14 @@
    - The fold is Lipschitz, so e = E times the slope in force, the steepest for a unit that crosses. The place
      of a kink and its size are rounded, which adds 2 R |1 - slope| for each.
 
+   Twins, whose weights are multiples of each other, cross in one place. They are vertices one after the other, of
+   which the first is where the first twin was found to cross; the others are moved there, and what that changes,
+   their kink times the way, is added to their e. Spreads may overlap between twins, and there only.
+
    Where this fails the segment is undecided. A crossing is a knot where the slope of an output changes. The
    change is the neuron's jump times the product of all that lies between it and the outputs, so it is
    computed to within gamma times the product of absolute values: more is proof of a knot, and no way at all
-   to the outputs is proof of none. */
+   to the outputs is proof of none. Of twins the sum counts, in which their jumps have the ratios of their shares. */
 #include <fenv.h>
 #include <math.h>
 #include <string.h>
@@ -50,6 +54,8 @@
 typedef struct {
     FL(fl_line_layer) line;
     uint32_t *neurons;         /* [n_out]: the bit of each unit */
+    int64_t *twins;            /* [n_out]: see fl_sweep_new; null where there are none */
+    double *shares;            /* [n_out] */
     real norm;                 /* what a jump below grows by, at most */
     real doubt;                /* a jump of this layer, times this, is what its way to the outputs may be off by */
     real path_gamma;           /* the roundings on that way */
@@ -69,8 +75,11 @@ struct FL(fl_sweep) {
     void *memory;
 
     size_t room;               /* for so many rows: of the start, the direction, and the vertices */
-    int32_t *neurons;          /* these two by row */
+    int32_t *neurons;          /* these four by row */
     real *limits;              /* a change of an output's slope above this is sure */
+    uint8_t *tied;             /* a twin of the vertex before */
+    uint8_t *twins_change;     /* of those and the ones before: whether slopes change there */
+    size_t n_ties;
     FL(fl_crossings) crossings;
     FL(fl_along) along;
     uint32_t *folded;          /* along the line: rows that the layer below has folded */
@@ -92,7 +101,8 @@ static real gamma_up(size_t n)
 
 /* The arrays of one layer, in the arena; filled when the arena has memory. */
 static void build_layer(sweep_layer *layer, fl_arena *arena, size_t n_in, size_t n_out, const double *weights,
-                        const double *bias, const double *slopes, uint32_t *next_neuron)
+                        const double *bias, const double *slopes, const int64_t *twins, const double *shares,
+                        uint32_t *next_neuron)
 {
     const size_t stride = fl_round_up(n_out, FL_LINE_UNITS), bit_stride = fl_round_up(stride / 8, sizeof(uint32_t));
     real *columns = fl_take(arena, n_in * stride, sizeof(real));
@@ -101,6 +111,8 @@ static void build_layer(sweep_layer *layer, fl_arena *arena, size_t n_in, size_t
     real *is_neuron = fl_take(arena, stride, sizeof(real));
     uint32_t *neurons = fl_take(arena, n_out, sizeof(uint32_t));
     uint8_t *passing = fl_take(arena, bit_stride, 1);
+    int64_t *own_twins = fl_take(arena, n_out, sizeof(int64_t));
+    double *own_shares = fl_take(arena, n_out, sizeof(double));
     if (!arena->base) return;
 
     real norm = 1, steepest = 1;
@@ -122,7 +134,12 @@ static void build_layer(sweep_layer *layer, fl_arena *arena, size_t n_in, size_t
         neurons[j] = slope == 1 ? 0 : (*next_neuron)++;
         if (slope != 0) passing[j / 8] |= (uint8_t)(1u << j % 8);
         is_neuron[j] = slope != 1;
+        if (!slopes) continue;
+        own_twins[j] = twins[j];
+        own_shares[j] = shares[j];
+        if (twins[j]) layer->twins = own_twins;
     }
+    layer->shares = own_shares;
     layer->line = (FL(fl_line_layer)){n_in, n_out, stride, columns, magnitudes, all_bias, all_slopes, is_neuron,
                                       all_relu, passing, bit_stride};
     layer->neurons = neurons;
@@ -130,14 +147,17 @@ static void build_layer(sweep_layer *layer, fl_arena *arena, size_t n_in, size_t
 }
 
 static void build(struct FL(fl_sweep) *sweep, fl_arena *arena, const size_t *widths, const double *const *weights,
-                  const double *const *biases, const double *const *slopes)
+                  const double *const *biases, const double *const *slopes, const int64_t *twins,
+                  const double *shares)
 {
     uint32_t next_neuron = 0;
     sweep->layers = fl_take(arena, sweep->n_layers, sizeof(sweep_layer));
     sweep->widest = sweep->in_stride = fl_round_up(widths[0], FL_LINE_UNITS);
     for (size_t i = 0; i < sweep->n_layers; i++) {
         build_layer(arena->base ? sweep->layers + i : NULL, arena, widths[i], widths[i + 1], weights[i], biases[i],
-                    i + 1 < sweep->n_layers ? slopes[i] : NULL, &next_neuron);
+                    i + 1 < sweep->n_layers ? slopes[i] : NULL, twins, shares, &next_neuron);
+        twins += widths[i + 1];
+        shares += widths[i + 1];
         if (widths[i + 1] > sweep->widest) sweep->widest = fl_round_up(widths[i + 1], FL_LINE_UNITS);
     }
     sweep->units = fl_take(arena, sweep->widest + FL_LIST_SLACK, sizeof(uint32_t));
@@ -179,6 +199,8 @@ static fl_status make_room(struct FL(fl_sweep) *sweep, size_t room)
         for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
             *reals[i] = fl_take(&arena, room + FL_LINE_SLACK, sizeof(real));
         sweep->neurons = fl_take(&arena, room, sizeof(int32_t));
+        sweep->tied = fl_take(&arena, room, 1);
+        sweep->twins_change = fl_take(&arena, room, 1);
         for (int i = 0; i < 2; i++) sweep->rows[i] = fl_take(&arena, room * sweep->widest, sizeof(real));
         sweep->bits = fl_take(&arena, room, sweep->bits_size);
         if (pass == 0 && !(sweep->scratch = fl_arena_allocate(&arena))) return FL_NO_MEMORY;
@@ -198,8 +220,8 @@ static const FL(fl_line_kernels) *kernels_for(const char *isa)
 }
 
 fl_status FL(fl_sweep_new)(size_t n_layers, const size_t *widths, const double *const *weights,
-                           const double *const *biases, const double *const *slopes, const char *isa,
-                           struct FL(fl_sweep) **out)
+                           const double *const *biases, const double *const *slopes, const int64_t *twins,
+                           const double *shares, const char *isa, struct FL(fl_sweep) **out)
 {
     const FL(fl_line_kernels) *kernels = kernels_for(isa);
     if (!kernels) return FL_UNKNOWN_ISA;
@@ -209,9 +231,9 @@ fl_status FL(fl_sweep_new)(size_t n_layers, const size_t *widths, const double *
     sweep->n_layers = n_layers;
     sweep->n_in = widths[0];
     fl_arena arena = {NULL, 0};
-    build(sweep, &arena, widths, weights, biases, slopes);
+    build(sweep, &arena, widths, weights, biases, slopes, twins, shares);
     sweep->memory = fl_arena_allocate(&arena);
-    if (sweep->memory) build(sweep, &arena, widths, weights, biases, slopes);
+    if (sweep->memory) build(sweep, &arena, widths, weights, biases, slopes, twins, shares);
     if (!sweep->memory || make_room(sweep, 256)) {
         FL(fl_sweep_free)(sweep);
         return FL_NO_MEMORY;
@@ -242,6 +264,38 @@ static void enter(const struct FL(fl_sweep) *sweep, const double *start, const d
     }
 }
 
+static size_t leader_of(const sweep_layer *layer, size_t unit)
+{
+    const int64_t twin = layer->twins[unit];
+    return twin ? (size_t)(twin < 0 ? -twin : twin) - 1 : unit;
+}
+
+/* Moves the crossings of twins to those of the first ones, as many steps behind as others go before. */
+static outcome tie(struct FL(fl_sweep) *sweep, const sweep_layer *layer, FL(fl_line) *line)
+{
+    const FL(fl_crossings) *c = &sweep->crossings;
+    const size_t first = 2 + line->n_vertices, end = first + line->n_crossings;
+    const real step = 2 * REAL_UNIT_ROUNDOFF;
+    for (size_t row = first; layer->twins && row < end; row++) {
+        const size_t unit = c->units[row], leader = leader_of(layer, unit);
+        size_t to = end, n_before = 0;
+        if (leader == unit) continue;
+        for (size_t i = first; i < end; i++) {
+            if (c->pieces[i] != c->pieces[row] || leader_of(layer, c->units[i]) != leader) continue;
+            if (c->units[i] == leader) to = i;
+            n_before += c->units[i] < unit;
+        }
+        if (to == end) return UNSURE;
+        const real t = c->t[to] + (real)n_before * step;
+        line->next_errors[unit] += real_size(c->jumps[row] * (t - c->t[row])) * (1 + (real)0x1p-20);
+        c->t[row] = t;
+        c->spreads[row] = c->spreads[to] + (real)(n_before + 1) * step;
+        sweep->tied[row] = 1;
+        sweep->n_ties++;
+    }
+    return SURE;
+}
+
 /* The crossings of layer `index` become vertices. */
 static outcome add_vertices(struct FL(fl_sweep) *sweep, size_t index, FL(fl_line) *line)
 {
@@ -250,12 +304,15 @@ static outcome add_vertices(struct FL(fl_sweep) *sweep, size_t index, FL(fl_line
     const size_t first = layer->first_row = 2 + line->n_vertices, end = first + line->n_crossings;
     if (end > sweep->room) return NO_ROOM;
     if (!sweep->kernels->place(&layer->line, line)) return UNSURE;
+    memset(sweep->tied + first, 0, line->n_crossings);
+    if (tie(sweep, layer, line) != SURE) return UNSURE;
     for (size_t row = first; row < end; row++) {
         sweep->neurons[row] = (int32_t)layer->neurons[c->units[row]];
         const real jump = real_size(c->jumps[row]);   /* of a tiny one, what is not 0 may vanish */
         sweep->limits[row] = jump > (real)FL_LEAST ? jump * layer->doubt : (real)INFINITY;
     }
-    return sweep->kernels->merge(&sweep->along, c, line->n_vertices, line->n_crossings) ? SURE : UNSURE;
+    const uint8_t *tied = sweep->n_ties ? sweep->tied : NULL;
+    return sweep->kernels->merge(&sweep->along, c, line->n_vertices, line->n_crossings, tied) ? SURE : UNSURE;
 }
 
 /* The rows of the sums of layer `index`: of the start, the direction, and the vertices that the layer below
@@ -293,7 +350,7 @@ static outcome add_up(struct FL(fl_sweep) *sweep, size_t index, size_t n_folded,
 
 /* From the inputs to the slopes of the outputs, whose rows are in *rows on return. */
 static outcome follow(struct FL(fl_sweep) *sweep, const fl_knots_request *r, int close, size_t *n_vertices,
-                      const real **rows)
+                      real **rows)
 {
     static const uint32_t both[2] = {0, 1};
     size_t n = 0, n_folded = 0, stride_below = sweep->in_stride;
@@ -302,6 +359,7 @@ static outcome follow(struct FL(fl_sweep) *sweep, const fl_knots_request *r, int
     enter(sweep, r->starts + r->n_done * sweep->n_in, r->stops + r->n_done * sweep->n_in);
     sweep->along.t[0][0] = sweep->along.spreads[0][0] = 0;
     sweep->along.t[0][1] = sweep->along.steps[0] = 1;
+    sweep->n_ties = 0;
     for (size_t i = 0;; i++, turn = !turn) {
         const FL(fl_line_layer) *layer = &sweep->layers[i].line;
         const size_t stride = layer->stride;
@@ -360,12 +418,19 @@ static const real *sizes_of_paths(const struct FL(fl_sweep) *sweep, size_t row, 
     return sizes;
 }
 
+/* The layer whose crossing made a row. */
+static size_t layer_of(const struct FL(fl_sweep) *sweep, size_t row)
+{
+    size_t index = sweep->n_layers - 2;
+    while (sweep->layers[index].first_row > row) index--;
+    return index;
+}
+
 /* Whether the outputs' slopes change at the vertex of a row: 1, 0, or -1 for not known. */
 static int changes(const struct FL(fl_sweep) *sweep, size_t row, const real *change, size_t n_out)
 {
     if (sweep->limits[row] == (real)INFINITY) return -1;
-    size_t index = sweep->n_layers - 2;
-    while (sweep->layers[index].first_row > row) index--;
+    const size_t index = layer_of(sweep, row);
     const real gamma = sweep->layers[index].path_gamma, jump = real_size(sweep->crossings.jumps[row]);
     const real *sizes = sizes_of_paths(sweep, row, index);
     int none = 1;
@@ -376,13 +441,63 @@ static int changes(const struct FL(fl_sweep) *sweep, size_t row, const real *cha
     return none ? 0 : -1;
 }
 
+/* Likewise where n twins cross, whose rows these are, the first one's first. */
+static int twins_change(const struct FL(fl_sweep) *sweep, const uint32_t *order, size_t n, const real *rows,
+                        size_t stride, size_t n_out)
+{
+    const sweep_layer *layer = sweep->layers + layer_of(sweep, order[0]);
+    const uint32_t *units = sweep->crossings.units;
+    if (layer->shares[units[order[0]]] == 0) return 0;
+    int none = 1;
+    for (size_t i = 0; i < n; i++) {
+        if (sweep->limits[order[i]] == (real)INFINITY) return -1;
+        none &= changes(sweep, order[i], rows + order[i] * stride, n_out) == 0;
+    }
+    if (none) return 0;
+    for (size_t j = 0; j < n_out; j++) {
+        real sum = 0, size = 0, doubt = 0;
+        for (size_t i = 0; i < n; i++) {
+            const real share = (real)layer->shares[units[order[i]]];
+            const real part = share * (rows[order[i] * stride + j] / sweep->crossings.jumps[order[i]]);
+            sum += part;
+            size += real_size(part);
+            doubt += real_size(share) * layer->doubt;
+        }
+        if (real_size(sum) > (doubt + (real)(n + 8) * REAL_UNIT_ROUNDOFF * size) * (1 + (real)0x1p-20)) return 1;
+    }
+    return -1;
+}
+
+/* What twins change becomes their first one's row, since slopes are asked for beyond all of them. Returns 0 where
+   it is not known whether slopes change there. */
+static int join_twins(struct FL(fl_sweep) *sweep, real *rows, size_t n, size_t n_out, size_t stride)
+{
+    const uint32_t *order = sweep->along.order[0];
+    for (size_t k = 0, end; k < n; k = end) {
+        for (end = k + 1; end < n && sweep->tied[order[end]]; end++) {}
+        if (end == k + 1) continue;
+        const int change = twins_change(sweep, order + k, end - k, rows, stride, n_out);
+        if (change < 0) return 0;
+        for (size_t i = k; i < end; i++) sweep->twins_change[order[i]] = (uint8_t)change;
+        real *whole = rows + order[k] * stride;
+        for (size_t i = k + 1; i < end; i++) {
+            real *row = rows + order[i] * stride;
+            for (size_t j = 0; j < stride; j++) whole[j] += row[j];
+            memset(row, 0, stride * sizeof(real));
+        }
+    }
+    return 1;
+}
+
 /* The results of one segment, which has room for them; `rows` are the outputs'. */
-static outcome report(const struct FL(fl_sweep) *sweep, const real *rows, size_t n, const fl_knots_request *r)
+static outcome report(struct FL(fl_sweep) *sweep, real *rows, size_t n, const fl_knots_request *r)
 {
     const FL(fl_line_layer) *outputs = &sweep->layers[sweep->n_layers - 1].line;
     const uint32_t *order = sweep->along.order[0];
     const size_t n_out = outputs->n_out, at = r->n_rows;
     real *total = sweep->total;
+    uint8_t *tied = r->tied + at;
+    if (sweep->n_ties && !join_twins(sweep, rows, n, n_out, outputs->stride)) return UNSURE;
     for (size_t j = 0; j < outputs->stride; j++) total[j] = rows[outputs->stride + j] + 0;   /* not -0 */
     for (size_t j = 0; j < n_out; j++) r->first_slope[r->n_done * n_out + j] = (double)total[j];
     sweep->kernels->accumulate(n, order, rows, outputs->stride, sweep->limits, total, n_out,
@@ -393,11 +508,20 @@ static outcome report(const struct FL(fl_sweep) *sweep, const real *rows, size_t
     for (size_t k = 0; k < n; k++)
         r->t_error[at + k] = (double)sweep->along.spreads[0][k] + (sizeof(real) > sizeof(double) ? 0x1p-53 : 0);
     for (size_t k = 0; k < n; k++) r->neuron[at + k] = sweep->neurons[order[k]];
+    memset(tied, 0, n);
+    for (size_t k = 0; sweep->n_ties && k < n; k++) {
+        if (!(tied[k] = sweep->tied[order[k]])) continue;
+        r->t[at + k] = r->t[at + k - 1];
+        r->t_error[at + k] = r->t_error[at + k - 1];
+    }
     for (size_t k = 0; k < n; k++) {
-        if (r->is_knot[at + k]) continue;
-        const int is_knot = changes(sweep, order[k], rows + order[k] * outputs->stride, n_out);
-        if (is_knot < 0) return UNSURE;
-        r->is_knot[at + k] = (uint8_t)is_knot;
+        if (tied[k] || (k + 1 < n && tied[k + 1])) r->is_knot[at + k] = sweep->twins_change[order[k]];
+        else if (r->is_knot[at + k]) continue;
+        else {
+            const int is_knot = changes(sweep, order[k], rows + order[k] * outputs->stride, n_out);
+            if (is_knot < 0) return UNSURE;
+            r->is_knot[at + k] = (uint8_t)is_knot;
+        }
     }
     return SURE;
 }
@@ -408,7 +532,7 @@ static fl_status run(struct FL(fl_sweep) *sweep, fl_knots_request *r)
     sweep->patience = (fl_patience){r->interrupted, r->context, sweep->patience.work, 0};
     r->undecided = 0;
     while (r->n_done < r->n_segments) {
-        const real *rows;
+        real *rows;
         size_t n;
         outcome found = follow(sweep, r, 0, &n, &rows);
         if (found == UNSURE) found = follow(sweep, r, 1, &n, &rows);

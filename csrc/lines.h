@@ -369,7 +369,8 @@ INLINE const uint32_t *sort(FL(fl_along) *along, const real *t, size_t n)
 
 #define COPIED 8
 
-static int merge(FL(fl_along) *along, const FL(fl_crossings) *c, size_t n_vertices, size_t n_crossings)
+static int merge(FL(fl_along) *along, const FL(fl_crossings) *c, size_t n_vertices, size_t n_crossings,
+                 const uint8_t *tied)
 {
     const size_t n = n_vertices + n_crossings, first = 2 + n_vertices;
     const uint32_t *restrict old = along->order[0], *restrict sorted = sort(along, c->t + first, n_crossings);
@@ -403,6 +404,8 @@ static int merge(FL(fl_along) *along, const FL(fl_crossings) *c, size_t n_vertic
     along->order[0] = order;
     along->t[0] = t;
     along->spreads[0] = spreads;
+    for (size_t k = 1; tied && k < n; k++)
+        if (tied[order[k]]) n_apart += t[k] < t[k + 1] && !(t[k] + spreads[k - 1] < t[k + 1] - spreads[k]);
     return n_apart == (int64_t)n + 1;
 }
 

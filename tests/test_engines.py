@@ -199,7 +199,7 @@ def test_above_six_dimensions_regions_have_points_but_no_vertices():
 
 
 def with_ties(n_in):
-    """A network with a neuron that folds where one of the layer above does, a tie on every cell; and without."""
+    """A network with a neuron that folds where one of the layer above does, which is a tie; and without."""
     rng = np.random.default_rng(n_in)
     first, second, b, c = (
         np.round(rng.standard_normal(shape) * 1024) / 1024 for shape in ((4, n_in), (3, 4), 4, 3)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import foldline as fl
-from foldline.twins import flips_of, twins
+from foldline.knots import _crossings
+from foldline.twins import flips_of, shares, twins
 
 FACTORS = (1.0, -1.0, 2.0, -0.5, 3.0, -3.0)
 
@@ -109,3 +110,48 @@ def test_limits_prefixes_and_workers_know_twins():
         assert len(np.unique(rows, axis=0)) == len(rows) == whole.count
     points = np.random.default_rng(1).uniform(-1, 1, (2000, 2))
     assert {p.tobytes() for p in net.patterns(points, exact=True)} <= {p.tobytes() for p in rows}
+
+
+def test_what_twins_pass_on_may_cancel():
+    """relu(z) - relu(-z) is z, and so is any multiple; 0.1 is not a third of 0.3 in binary."""
+    w = np.array([[1, 2], [-1, -2], [2, 0], [-4, 0], [1, 1], [-3, -3]], float)
+    layers = [(w, None), ([[3, -3, 0.5, -0.25, 0.3, -0.1], [1, -1, 1, -0.5, 0, 0]], None)]
+    assert shares(fl.Network(layers)).tolist() == [0, 1, 0, 2, 1, 3]
+    slopes = [np.array([0.5, 0.5, 0.0, 0.5, -1.0, 0.0])]
+    assert shares(fl.Network(layers, activation=slopes)).tolist() == [0, 0.5, 1, 1, 2, 3]
+    assert len(shares(fl.Network([([[1.0]], None)]))) == 0
+
+
+@pytest.mark.parametrize("weights", ["integers", "floats"])
+@pytest.mark.parametrize("slopes", [0.0, "mixed"])
+@pytest.mark.parametrize("widths", [(1, 9, 9, 1), (2, 8, 7, 6, 2), (5, 12, 12, 12, 3)])
+def test_knots_are_those_of_rationals(widths, slopes, weights):
+    n_in_doubles = n_ties = n_cancelled = 0
+    for seed in range(8):
+        net = with_twins(seed, widths, slopes, weights=weights)
+        if seed % 2:  # relu(z) - relu(-z) within
+            layers = [[w.copy(), b.copy()] for w, b in zip(net.weights, net.biases)]
+            layers[0][0][1], layers[0][1][1] = -layers[0][0][0], -layers[0][1][0]
+            layers[1][0][:, 1] = -layers[1][0][:, 0]
+            net = fl.Network(layers, activation=list(net.slopes))
+        starts, stops = np.random.default_rng(seed).uniform(-2, 2, (2, 6, widths[0]))
+        found = fl.knots(net, starts, stops)
+        n_in_doubles += found.stats["in float64"]
+        for i, ends in enumerate(zip(starts, stops)):
+            first_slope, exact = _crossings(net, fl.Segment(*ends))
+            rows = slice(found.offsets[i], found.offsets[i + 1])
+            t, neurons, after, is_knot, tied = map(list, zip(*exact)) if exact else [[]] * 5
+            assert found.neuron[rows].tolist() == neurons
+            assert found.is_knot[rows].tolist() == is_knot
+            assert np.isin(np.arange(rows.start, rows.stop), found._tied).tolist() == tied
+            assert (abs(found.t[rows] - t) <= found.t_error[rows] + 2.0**-53).all()
+            size = 1 + abs(found.slope_after).max(initial=0)
+            assert np.allclose(found.first_slope[i], first_slope, rtol=0, atol=1e-9 * size)
+            after = np.reshape(after, (-1, widths[-1]))
+            assert np.allclose(found.slope_after[rows], after, rtol=0, atol=1e-9 * size)
+            n_ties += sum(tied)
+            n_cancelled += sum(tie and not knot for tie, knot in zip(tied, is_knot))
+    assert n_ties > 10
+    if weights == "floats":
+        assert n_in_doubles > 40
+        assert slopes != 0 or n_cancelled > 0

@@ -88,6 +88,7 @@ cdef extern from "foldline.h" nogil:
         int32_t *neuron
         double *slope_after
         uint8_t *is_knot
+        uint8_t *tied
         int (*interrupted)(void *) noexcept nogil
         void *context
         size_t n_done
@@ -96,13 +97,13 @@ cdef extern from "foldline.h" nogil:
 
     ctypedef struct fl_sweep_f64
     fl_status fl_sweep_new_f64(size_t, const size_t *, const double **, const double **, const double **,
-                               const char *, fl_sweep_f64 **)
+                               const int64_t *, const double *, const char *, fl_sweep_f64 **)
     void fl_sweep_free_f64(fl_sweep_f64 *)
     fl_status fl_knots_f64(fl_sweep_f64 *, fl_knots_request *)
 
     ctypedef struct fl_sweep_wide
     fl_status fl_sweep_new_wide(size_t, const size_t *, const double **, const double **, const double **,
-                                const char *, fl_sweep_wide **)
+                                const int64_t *, const double *, const char *, fl_sweep_wide **)
     void fl_sweep_free_wide(fl_sweep_wide *)
     fl_status fl_knots_wide(fl_sweep_wide *, fl_knots_request *)
 
@@ -438,14 +439,16 @@ cdef class Sweep:
     cdef fl_sweep_f64 *f64
     cdef fl_sweep_wide *wide
 
-    def __init__(self, weights, biases, slopes, bint wide=False):
+    def __init__(self, weights, biases, slopes, twins, shares, bint wide=False):
         cdef Layers a = Layers(weights, biases, slopes)
+        cdef const int64_t *of = <const int64_t *>address(twins)
+        cdef const double *passed = <const double *>address(shares)
         if wide:
             check(fl_sweep_new_wide(a.n, a.widths, <const double **>a.weights, <const double **>a.biases,
-                                    <const double **>a.slopes, isa_wanted(), &self.wide))
+                                    <const double **>a.slopes, of, passed, isa_wanted(), &self.wide))
         else:
             check(fl_sweep_new_f64(a.n, a.widths, <const double **>a.weights, <const double **>a.biases,
-                                   <const double **>a.slopes, isa_wanted(), &self.f64))
+                                   <const double **>a.slopes, of, passed, isa_wanted(), &self.f64))
 
     def __dealloc__(self):
         fl_sweep_free_f64(self.f64)
@@ -470,6 +473,7 @@ cdef class Sweep:
         request.neuron = <int32_t *>row_of(rows["neuron"], first_row)
         request.slope_after = <double *>row_of(rows["slope_after"], first_row)
         request.is_knot = <uint8_t *>row_of(rows["is_knot"], first_row)
+        request.tied = <uint8_t *>row_of(rows["tied"], first_row)
         request.interrupted = interrupted
         request.context = <void *>stop
         with nogil:

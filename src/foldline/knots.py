@@ -12,6 +12,7 @@ from .checks import check_flag, check_net, check_number, check_real
 from .domains import Segment
 from .executors import check_workers, map_parts, row_parts
 from .frozen import Frozen
+from .twins import shares, twins
 from .wording import counted
 
 __all__ = ["Knots", "breakpoints", "knots"]
@@ -115,7 +116,7 @@ def knots(net, start, stop, *, extend=False, workers=1):
     -------
     Knots
         That each crossing exists, that there are no others, their order and what is a knot is proved for the
-        real-arithmetic function with these weights. Segments that floating point cannot decide (ties, a
+        real-arithmetic function with these weights. Segments that floating point cannot decide (most ties, a
         neuron that is zero on a whole piece) are done in rationals: `Knots.stats` counts them.
 
     Raises
@@ -225,8 +226,8 @@ class _Table:
             "neuron": np.empty(0, np.int32),
             "is_knot": np.empty(0, bool),
             "slope_after": np.empty((0, n_out)),
+            "tied": np.empty(0, bool),
         }
-        self.tied = []
         self.stats = {"in float64": 0, "in long double": 0, "in rationals": 0}
         self.resize(1024)
 
@@ -273,11 +274,9 @@ class _Table:
         self.first_slope[self.n_segments] = first_slope
         self.counts[self.n_segments] = len(rows)
         for i, (t, neuron, slope, is_knot, tied) in enumerate(rows, self.n_rows):
-            row = {"t": t, "t_error": max(math.ulp(t) / 2, math.ulp(0.0)), "neuron": neuron}
+            row = {"t": t, "t_error": max(math.ulp(t) / 2, math.ulp(0.0)), "neuron": neuron, "tied": tied}
             for name, value in (row | {"slope_after": slope, "is_knot": is_knot}).items():
                 self.rows[name][i] = value
-            if tied:
-                self.tied.append(i)
         self.n_rows = n
         self.n_segments += 1
         self.stats["in rationals"] += 1
@@ -290,7 +289,8 @@ def _knots_of_part(stop, net, starts, stops, extend):
 
     @functools.cache
     def sweep_of(name):
-        return Sweep(wide.weights, wide.biases, wide.slopes, name == "in long double")
+        layers = wide.weights, wide.biases, wide.slopes
+        return Sweep(*layers, twins(wide), shares(wide), name == "in long double")
 
     step = max(_STEP_OPERATIONS // (sum(w.size for w in net.weights) * (1 + net.n_neurons)), 1)
     while table.n_segments < len(starts) and not stop:
@@ -350,10 +350,9 @@ def _joined(tables):
     offsets = np.concatenate([[0], np.cumsum(counts)])
     first_slope = np.concatenate([table.first_slope for table in tables])
     stats = {name: sum(table.stats[name] for table in tables) for name in tables[0].stats}
-    begins = np.concatenate([[0], np.cumsum([table.n_rows for table in tables])])
-    tied = [begin + np.array(table.tied, np.int64) for begin, table in zip(begins, tables)]
     columns = {}
     for name in list(tables[0].rows):
         parts = [table.rows.pop(name) for table in tables]
         columns[name] = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    return Knots(offsets, first_slope=first_slope, tied=np.concatenate(tied), stats=stats, **columns)
+    tied = np.flatnonzero(columns.pop("tied"))
+    return Knots(offsets, first_slope=first_slope, tied=tied, stats=stats, **columns)

@@ -5,6 +5,7 @@ the factor is positive, the other where it is negative, but for forms that are 0
 are relu(z) and relu(-z), of which |z| is made, or z itself.
 """
 
+from fractions import Fraction
 from functools import lru_cache
 from math import gcd
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from .cells import integers
 
-__all__ = ["flips_of", "twins"]
+__all__ = ["flips_of", "shares", "twins"]
 
 # Multiples agree to some roundings, once their first entries are 1.
 _NEAR = 1e-9
@@ -49,6 +50,39 @@ def _candidates(rows, units):
         order = np.argsort(shown)
         near = np.diff(shown[order]) <= _NEAR * (1 + np.abs(shown[order[1:]]))
     return np.sort(units[order[np.append(near, False) | np.append(False, near)]])
+
+
+@lru_cache(maxsize=16)
+def shares(net):
+    """For every unit of the hidden layers, in order, how much more it passes on above its fold than below, in
+    units of the first of its twins' z: ``(1 - slope) |factor|``; 0 for a first one that has twins where this,
+    times the weights of the next layer, adds up to 0 for all of them: then nobody sees the fold. ndarray of
+    float64."""
+    found = [1 - slopes.astype(np.float64) for slopes in net.slopes]
+    first = 0
+    for layer, (passed, width) in enumerate(zip(found, net.widths)):
+        of = twins(net)[first : first + width]
+        for leader in np.unique(abs(of[of != 0]) - 1).tolist():
+            seen = _seen(net, layer, [leader, *np.flatnonzero(abs(of) == 1 + leader).tolist()])
+            for unit, (share, _) in seen.items():
+                passed[unit] = float(share)
+            columns = [[share * Fraction(w) for w in weights] for share, weights in seen.values()]
+            if not any(map(sum, zip(*columns))):
+                passed[leader] = 0
+        first += width
+    return np.concatenate([np.empty(0), *found])
+
+
+def _seen(net, layer, units):
+    """Of twins, the first one first, their shares, as `Fraction`s, and their weights in the next layer."""
+    rows = np.column_stack([net.weights[layer], net.biases[layer]]).astype(np.float64)
+    at = rows[units[0]].nonzero()[0][0]
+    one = Fraction(rows[units[0], at])
+    seen = {}
+    for unit in units:
+        share = (1 - Fraction(float(net.slopes[layer][unit]))) * abs(Fraction(rows[unit, at]) / one)
+        seen[unit] = share, net.weights[layer + 1][:, unit].tolist()
+    return seen
 
 
 def flips_of(net):
