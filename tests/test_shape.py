@@ -1,6 +1,7 @@
 """Convex, monotone, how steep, where it bends, how far it is affine: against cells in fractions."""
 
 import math
+import time
 from fractions import Fraction
 
 import networks
@@ -300,3 +301,14 @@ def test_bad_questions_say_what_came_and_what_was_wanted():
         fl.check_monotone(net, box, "a")
     with pytest.raises(TypeError, match="net is str; wanted a Network"):
         fl.affine_radius("net", [[0.0]])
+
+
+def test_in_many_dimensions_a_limit_of_time_leaves_out_what_is_exact():
+    net = network(*networks.random_network(2, (300, 120, 60, 2), slopes=0.0))
+    ball = fl.Ball([0.1] * 300, 1e-6)
+    begin = time.monotonic()
+    found = fl.lipschitz(net, ball, time_limit=0.4)
+    assert found.steepest is None and found.upper > found.lower > 0
+    radius = fl.affine_radius(net, [[0.1] * 300], time_limit=0.4)
+    assert 0 < radius.lower[0] <= radius.upper[0]
+    assert time.monotonic() - begin < 10  # on a busy machine

@@ -11,7 +11,7 @@ from .checks import check_net, check_norm
 from .domains import Ball, Space, check_question
 from .evaluation import linear_radius, unpack_patterns
 from .exact_cells import ExactWalk
-from .exact_forms import forms_on, map_on
+from .exact_forms import forms_on, map_on, seconds_of_forms
 from .maps import maps_of
 from .survey import ExactRegion, batches
 
@@ -155,7 +155,8 @@ class _Balls:
                 patterns.append(batch.patterns)
             if not batch.is_last:
                 return False
-        return _are_one_map(self._net, Space(self._net.n_in), [np.unique(np.concatenate(patterns), axis=0)])
+        patterns = [np.unique(np.concatenate(patterns), axis=0)]
+        return _are_one_map(self._net, Space(self._net.n_in), patterns, self._deadline)
 
     def _one_map(self, domain):
         found = []
@@ -167,15 +168,17 @@ class _Balls:
             maps, errors = maps_of(self._net, domain, np.concatenate([first, batch.patterns]))
             if (abs(maps - maps[0]) > 2 * errors).any():
                 return False
-        same = not found or _are_one_map(self._net, domain, found)
-        return same if batch.is_last or not same else None
+        same = not found or _are_one_map(self._net, domain, found, self._deadline)
+        return False if same is False else same if batch.is_last else None
 
     def _regions(self, radius):
-        """(bits, neurons' forms, map) of the regions in a ball, a limited number of them."""
+        """(bits, neurons' forms, map) of the regions in a ball, of a limited number, in time."""
         domain = Ball(self._point, radius)
         walk = ExactWalk(cells.ExactChain(self._net, domain))
         patterns = [b.patterns for b in batches(self._net, domain, self._deadline, _MOST_CANDIDATES)]
         for bits in unpack_patterns(np.concatenate(patterns), self._net.n_neurons).tolist():
+            if time.monotonic() + 2 * seconds_of_forms(walk.chain) > self._deadline:
+                return
             yield ExactRegion(walk, domain, bits), forms_on(walk.chain, bits)[0], map_on(walk.chain, bits)
 
     def touches_another_map(self, radius):
@@ -199,9 +202,13 @@ class _Balls:
         return radii
 
 
-def _are_one_map(net, domain, patterns):
+def _are_one_map(net, domain, patterns, deadline):
+    """Whether they are; None where that took longer."""
     chain, maps = cells.ExactChain(net, domain), set()
-    for pattern in np.concatenate(patterns):
+    patterns = np.concatenate(patterns)
+    for pattern in patterns if len(patterns) > 1 else ():
+        if time.monotonic() + seconds_of_forms(chain) > deadline:
+            return None
         maps.add(map_on(chain, unpack_patterns(pattern[None], net.n_neurons)[0].tolist()))
         if len(maps) > 1:
             return False

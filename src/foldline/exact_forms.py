@@ -4,7 +4,10 @@ from fractions import Fraction
 
 import numpy as np
 
-__all__ = ["forms_on", "map_on"]
+__all__ = ["forms_on", "map_on", "seconds_of_forms"]
+
+# Of a product of two large integers and its sum with others, on a slow machine.
+_SECONDS_OF_PRODUCT = 2e-7
 
 
 def forms_on(chain, bits):
@@ -32,6 +35,11 @@ def forms_on(chain, bits):
         n_done += len(folds)
         below = chain.activations(layer, forms, active)
     return neurons, chain.forms(len(chain.layers) - 1, below)
+
+
+def seconds_of_forms(chain):
+    """About how long `forms_on` takes, at most: for those who have a deadline."""
+    return _SECONDS_OF_PRODUCT * (chain.dimension + 1) * sum(w.size for w, *_ in chain.layers[1:])
 
 
 def map_on(chain, bits):

@@ -14,7 +14,7 @@ from .domains import check_question
 from .evaluation import unpack_patterns
 from .exact import exact_outputs, input_of
 from .exact_cells import ExactWalk
-from .exact_forms import map_on
+from .exact_forms import map_on, seconds_of_forms
 from .frozen import Frozen
 from .maps import maps_of
 from .shape import check_full
@@ -40,8 +40,9 @@ class Lipschitz(Frozen):
         "complete", or "limit": `upper` is then a bound from the whole domain, `lower` from the regions seen.
     n_regions : int
         Activation regions that were seen.
-    steepest : Steepest
-        Two points between which the outputs change by `lower` times their distance, at least.
+    steepest : Steepest, or None
+        Two points between which the outputs change by `lower` times their distance, at least; None where a
+        limit of time left none for them.
     """
 
     def __init__(self, lower, upper, norm, status, n_regions, steepest):
@@ -137,8 +138,8 @@ def lipschitz(net, domain, norm="inf", *, max_regions=None, time_limit=None):
         upper = top.upper if batch.is_last else min(_bound(net, domain, norm), math.inf)
         if not top.patterns:
             return Lipschitz(0.0, upper, norm, "limit", n, None)
-        steepest, exact = _steepest(net, domain, walk, top.patterns, norm)
-    lower = max(top.lower, steepest.ratio)
+        steepest, exact = _steepest(net, domain, walk, top.patterns, norm, deadline)
+    lower = top.lower if steepest is None else max(top.lower, steepest.ratio)
     if batch.is_last:
         if exact is not None:
             lower, upper = _around(exact, norm)
@@ -226,11 +227,17 @@ def _bound(net, domain, norm):
     return math.inf if math.isnan(upper[0]) else float(upper[0])
 
 
-def _steepest(net, domain, walk, patterns, norm):
-    """The `Steepest` pair of points of the first of these regions or, of few, of the exactly steepest; and
-    its norm as a `Fraction`, for norm 2 the square; None where that is not exact or there were too many.
+def _steepest(net, domain, walk, patterns, norm, deadline):
+    """The `Steepest` pair of points of the first of these regions or, of few, of the exactly steepest, None
+    where there is no time; and its norm as a `Fraction`, for norm 2 the square; None where that is not exact
+    or there were too many.
     """
     few = len(patterns) <= _MOST_EXACT
+    each, left = seconds_of_forms(walk.chain), deadline - time.monotonic()
+    n_in_time = left / each - 2 if each else math.inf  # the points take another two
+    if n_in_time < 1:
+        return None, None
+    few &= len(patterns) <= n_in_time
     is_exact = norm != "2" or 1 in (net.n_in, net.n_out)
     found = []
     for pattern in patterns if few else patterns[:1]:
