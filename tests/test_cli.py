@@ -571,12 +571,12 @@ def test_knots_lists_crossings_and_slopes(capsys, model, net):
 
 
 def test_knots_says_how_ties_were_decided_and_that_there_are_none(capsys, tmp_path):
-    path = tmp_path / "cancel.npz"
-    fl.Network([([[1.0], [-1.0]], None), ([[1.0, -1.0]], None)]).save(path)
+    path = tmp_path / "tied.npz"
+    fl.Network([([[1.0]], None), ([[1.0]], None), ([[0.5]], None)]).save(path)
     assert run("knots", path, "--start=-1", "--stop=1") == 0
-    assert "(1 crossing, 0 knots), proved in rationals.\nThe slope begins as 2." in capsys.readouterr().out
+    assert "(1 crossing, 1 knot), proved in rationals.\nThe slope begins as 0." in capsys.readouterr().out
     assert run("knots", path, "--start", 1, "--stop", 2) == 0
-    said = "Knots(0 crossings, 0 knots), proved in float64.\nThe slope begins as 1.\n"
+    said = "Knots(0 crossings, 0 knots), proved in float64.\nThe slope begins as 0.5.\n"
     assert capsys.readouterr().out == said
 
 

@@ -312,3 +312,19 @@ def test_in_many_dimensions_a_limit_of_time_leaves_out_what_is_exact():
     radius = fl.affine_radius(net, [[0.1] * 300], time_limit=0.4)
     assert 0 < radius.lower[0] <= radius.upper[0]
     assert time.monotonic() - begin < 10  # on a busy machine
+
+
+def test_points_that_show_something_are_had_as_inputs():
+    net = network([([[1.0, 0.0]], [-0.7]), ([[-1.0]], None)], [[0.0]])
+    ball = fl.Ball([0.7, 0.5], 0.05)
+    pairs = (
+        fl.check_convex(net, ball).witness,
+        fl.check_monotone(net, ball, 0).witness,
+        fl.lipschitz(net, ball).steepest,
+    )
+    for pair in pairs:
+        assert pair.verify() and pair.inputs.shape == (2, 2) and not pair.inputs.flags.writeable
+        assert (abs(pair.inputs - [0.7, 0.5]) <= 0.05 + 1e-15).all()
+        assert np.allclose(pair.inputs - [0.7, 0.5], [[float(v) for v in p] for p in (pair.x, pair.y)])
+    x, y = pairs[2].inputs
+    assert np.isclose(abs(net(y[None]) - net(x[None])).max(), pairs[2].ratio * abs(y - x).max())

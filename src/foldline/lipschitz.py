@@ -12,11 +12,12 @@ from .checks import check_norm
 from .derivative_bounds import jacobian_bounds
 from .domains import check_question
 from .evaluation import unpack_patterns
-from .exact import exact_outputs, input_of
+from .exact import exact_outputs
 from .exact_cells import ExactWalk
 from .exact_forms import map_on, seconds_of_forms
 from .frozen import Frozen
 from .maps import maps_of
+from .pairs import Pair
 from .shape import check_full
 from .survey import ExactRegion, batches, check_bounded, float_points
 
@@ -57,24 +58,16 @@ class Lipschitz(Frozen):
         return f"Lipschitz({ends}, norm={self.norm!r}, status={self.status!r})"
 
 
-class Steepest(Frozen):
-    """Two points, and the least that the outputs change between them relative to their distance.
-
-    Attributes
-    ----------
-    net, domain : Network and domain
-    x, y : tuple of Fraction
-        In the domain's own coordinates.
-    norm : str
-    ratio : float
-    """
+class Steepest(Pair):
+    """A `Pair` of points, and the least that outputs change between them relative to their distance, `ratio`, in
+    a norm, `norm`."""
 
     def __init__(self, net, domain, x, y, norm, ratio):
-        super().__init__(net=net, domain=domain, x=tuple(x), y=tuple(y), norm=norm, ratio=ratio)
+        super().__init__(net, domain, x, y, norm=norm, ratio=ratio)
 
     def verify(self):
         """Whether that is so, in exact rationals, and x and y are in the domain."""
-        points = [input_of(self.domain, u) for u in (self.x, self.y)]
+        points = self._exact_inputs()
         if None in points or self.x == self.y:
             return False
         before, after = (exact_outputs(self.net, point) for point in points)
@@ -84,7 +77,7 @@ class Steepest(Frozen):
         return change >= distance * (ratio * ratio if self.norm == "2" else ratio)
 
     def __repr__(self):
-        x, y = ([float(value) for value in u] for u in (self.x, self.y))
+        x, y = self.inputs.tolist()
         return f"Steepest(x={x}, y={y}, norm={self.norm!r}, ratio={self.ratio})"
 
 

@@ -16,6 +16,7 @@ from .exact_cells import ExactWalk
 from .exact_forms import forms_on, map_on
 from .frozen import Frozen
 from .maps import maps_of
+from .pairs import Pair
 from .sensitivity import sensitivities
 from .survey import ExactRegion, batches, check_bounded, facet_point, float_points
 from .twins import twins
@@ -56,24 +57,16 @@ class ShapeVerdict(Frozen):
         return f"<{self.question}: {self.status}, by {self.by}, {counted(self.n_regions, 'region')}>"
 
 
-class NotConvex(Frozen):
-    """Two points between which an output is above its chord.
-
-    Attributes
-    ----------
-    net, domain : Network and domain
-    x, y : tuple of Fraction
-        In the domain's own coordinates.
-    output : int
-    """
+class NotConvex(Pair):
+    """A `Pair` of points between which an output, `output`, is above its chord."""
 
     def __init__(self, net, domain, x, y, output):
-        super().__init__(net=net, domain=domain, x=tuple(x), y=tuple(y), output=output)
+        super().__init__(net, domain, x, y, output=output)
 
     def gap(self):
         """By how much the output at the middle exceeds the mean of those at x and y, as a `Fraction`."""
         middle = [(a + b) / 2 for a, b in zip(self.x, self.y)]
-        points = [input_of(self.domain, u) for u in (self.x, self.y, middle)]
+        points = [*self._exact_inputs(), input_of(self.domain, middle)]
         if None in points:
             return Fraction(0)
         first, second, between = (exact_outputs(self.net, point)[self.output] for point in points)
@@ -84,27 +77,20 @@ class NotConvex(Frozen):
         return self.gap() > 0
 
     def __repr__(self):
-        return f"NotConvex(x={_short(self.x)}, y={_short(self.y)}, output={self.output})"
+        x, y = map(_short, self.inputs)
+        return f"NotConvex(x={x}, y={y}, output={self.output})"
 
 
-class NotMonotone(Frozen):
-    """Two points that differ in one input, between which an output moves against the sign.
-
-    Attributes
-    ----------
-    net, domain : Network and domain
-    x, y : tuple of Fraction
-        In the domain's own coordinates; y is further along the input.
-    feature, sign, output : int
-    """
+class NotMonotone(Pair):
+    """A `Pair` of points that differ in one input, `feature`, y further along it, between which an output,
+    `output`, moves against the sign, `sign`."""
 
     def __init__(self, net, domain, x, y, feature, sign, output):
-        points = {"x": tuple(x), "y": tuple(y)}
-        super().__init__(net=net, domain=domain, **points, feature=feature, sign=sign, output=output)
+        super().__init__(net, domain, x, y, feature=feature, sign=sign, output=output)
 
     def verify(self):
         """Whether that is so, in exact rationals, and x and y are in the domain."""
-        points = [input_of(self.domain, u) for u in (self.x, self.y)]
+        points = self._exact_inputs()
         if None in points:
             return False
         changed = [k for k, (a, b) in enumerate(zip(*points)) if a != b]
@@ -114,7 +100,8 @@ class NotMonotone(Frozen):
         return (after - before) * self.sign < 0
 
     def __repr__(self):
-        return f"NotMonotone(x={_short(self.x)}, y={_short(self.y)}, output={self.output})"
+        x, y = map(_short, self.inputs)
+        return f"NotMonotone(x={x}, y={y}, output={self.output})"
 
 
 def check_convex(net, domain, *, max_regions=None, time_limit=None):
