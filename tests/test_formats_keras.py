@@ -591,6 +591,15 @@ def test_layers_of_impossible_sizes_are_refused(path, units):
     file_error(changed(path, units=units), "weights|Keras cannot load it")
 
 
+def test_a_layer_of_no_inputs_has_a_bias(path):
+    def emptied(config):
+        first_layer(config)["config"]["units"] = 10**9
+        first_layer(config)["build_config"]["input_shape"] = [None, 0]
+        return config
+
+    file_error(rewritten(path, emptied), r"1000000008 weights in \d+ bytes")
+
+
 def test_layers_are_counted_together(path):
     def repeated(config):
         config["config"]["layers"] += [first_layer(config)] * 10_000

@@ -112,3 +112,22 @@ def test_a_limit_and_bad_arguments_are_told():
         fl.regions(net, fl.Space(2))
     with pytest.raises(TypeError, match="wanted a Network"):
         fl.regions(None, box)
+
+
+def test_a_vertex_where_more_facets_meet_is_one():
+    net = fl.Network([([[1.0, -1.0, -1.0], [0.0, -1.0, 0.0]], None), ([[1.0, 1.0]], None)])
+    box = fl.Box(-1, 3, n_in=3)
+    found, exact = fl.regions(net, box), fl.regions(net, box, engine="exact")
+    for ours, theirs in zip(found.vertices, exact.vertices):
+        assert len(ours) == len(theirs)
+        assert np.array_equal(np.unique(ours, axis=0), np.unique(theirs, axis=0))
+
+
+def test_a_half_space_that_is_all_of_space_changes_nothing():
+    net = fl.Network([([[1.0, -1.0]], None), ([[1.0]], None)])
+    a, b = [[1, 0], [0, 1], [-1, 0], [0, -1], [0, 0]], [1, 1, 1, 1]
+    for last in (0, 1):
+        assert fl.count_regions(net, fl.Polytope(a, [*b, last])).count == 2
+        assert fl.regions(net, fl.Polytope(a, [*b, last])).volumes.sum() == 4
+    with pytest.raises(ValueError, match="empty or flat"):
+        fl.count_regions(net, fl.Polytope(a, [*b, -1]))

@@ -328,3 +328,9 @@ def test_points_that_show_something_are_had_as_inputs():
         assert np.allclose(pair.inputs - [0.7, 0.5], [[float(v) for v in p] for p in (pair.x, pair.y)])
     x, y = pairs[2].inputs
     assert np.isclose(abs(net(y[None]) - net(x[None])).max(), pairs[2].ratio * abs(y - x).max())
+
+
+def test_radii_among_subnormal_numbers_are_enclosed():
+    net = fl.Network([([[1.0]], [-1.5e-323]), ([[1.0]], None)])
+    found = fl.affine_radius(net, [[0.0]])
+    assert found.lower[0] <= 1.5e-323 <= found.upper[0] <= 3e-323

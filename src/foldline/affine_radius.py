@@ -123,6 +123,8 @@ def _enclosure(balls, nearest):
         if candidates:
             middle = candidates.pop(len(candidates) // 2)
             tried = middle, math.nextafter(middle, math.inf)
+        elif not lower < (lower + upper) / 2 < upper:  # subnormal numbers are next to each other
+            break
         else:
             tried = ((lower + upper) / 2,)
         for radius in tried:

@@ -193,7 +193,8 @@ class Polytope(Domain):
     dimension = n_in
 
     def _half_spaces(self):
-        return self.A, self.b
+        tells = self.A.any(axis=1) | (self.b < 0)  # 0 <= b does not
+        return self.A[tells], self.b[tells]
 
 
 class Space(Domain):

@@ -59,8 +59,8 @@ class Lipschitz(Frozen):
 
 
 class Steepest(Pair):
-    """A `Pair` of points, and the least that outputs change between them relative to their distance, `ratio`, in
-    a norm, `norm`."""
+    """A `Pair` of points, and the least that outputs change between them relative to their distance, `ratio`,
+    in a norm, `norm`."""
 
     def __init__(self, net, domain, x, y, norm, ratio):
         super().__init__(net, domain, x, y, norm=norm, ratio=ratio)

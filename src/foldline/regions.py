@@ -223,7 +223,7 @@ def _from_doubles(net, domain, found, status, most=math.inf, in_order=True):
     order = np.arange(len(patterns)) if in_order else _lexicographic(patterns)
     order = order[: min(most, len(order))]
     maps, _ = maps_of(net, domain, patterns[order])
-    vertices = [v for r in rows for v in _parts(r.vertices, r.vertex_ends)]
+    vertices = [v for r in rows for v in _parts(*_distinct(r.vertices, r.vertex_ends))]
     return Regions(
         net,
         domain,
@@ -259,6 +259,17 @@ class _Lateness:
 def _no_rows(d):
     no_ends = np.empty(0, np.int64)
     return Rows(np.empty((0, d)), np.empty(0), no_ends, np.empty((0, d)), no_ends, no_ends)
+
+
+def _distinct(vertices, ends):
+    """The same without vertices that a cell has twice, where more than d facets meet in one."""
+    cell = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
+    order = np.lexsort((*vertices.T, cell))
+    again = np.zeros(len(order), bool)
+    again[order[1:]] = (vertices[order[1:]] == vertices[order[:-1]]).all(axis=1) & (np.diff(cell[order]) == 0)
+    if not again.any():
+        return vertices, ends
+    return vertices[~again], ends - np.cumsum(again)[ends - 1]
 
 
 def _parts(values, ends):

@@ -338,7 +338,8 @@ OPERATIONS = {
 
 
 def _product(*numbers):
-    return math.prod(map(operator.index, numbers))
+    """With 0 taken as 1: of no inputs a layer still has a bias."""
+    return math.prod(max(operator.index(n), 1) for n in numbers)
 
 
 def _channels(config, shape):
