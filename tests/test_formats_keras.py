@@ -25,6 +25,9 @@ except ImportError as reason:
     pytest.skip(str(reason), allow_module_level=True)
 from keras import layers, ops  # noqa: E402
 
+# Keras' own, of its own calls of NumPy.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+
 
 @pytest.fixture(autouse=True)
 def seeded():
