@@ -152,3 +152,12 @@ def test_bad_input_is_one_clear_error(arguments, error, words):
     with pytest.raises(error) as refused:
         fl.test_affine(**{"function": lambda x: x[:, 0], "domain": SQUARE, **arguments})
     assert words in str(refused.value)
+
+
+def test_what_is_affine_and_rounds_nothing_has_no_violations():
+    far, huge = fl.Box(1000, 1000.000001, n_in=1), fl.Box(-1e308, 1e308, n_in=2)
+    assert fl.test_affine(lambda x: x - 1000, far).n_violations == 0
+    assert fl.test_affine(lambda x: x * 1e-320, fl.Box(-1, 1, n_in=1)).n_violations == 0
+    assert fl.test_affine(lambda x: x[:, 0] / 4, huge).n_violations == 0
+    assert fl.test_affine(lambda x: abs(x[:, 0] / 4), huge).n_violations > 300
+    assert fl.test_affine(lambda x: 1.5e308 * np.sign(x), fl.Box(-1, 1, n_in=1)).n_violations > 300

@@ -366,3 +366,15 @@ def test_lowest_bits_are_those_of_the_exact_ratio():
             assert odd.denominator == 1 and odd.numerator % 2
         else:
             assert lowest > 2000
+
+
+def test_rounding_counts_where_magnitudes_overflow():
+    """The sum of magnitudes is infinite; the largest sum, 3.5e291, is lost in roundings of 1e292."""
+    weights = [[1.5708657294046234e308, -6.032588152024762e307, 1.6203110891392077e308]]
+    net = fl.Network([(weights, [-7.504278655189072e307]), ([[1.0]], None)])
+    box = fl.Box([0.25, 0.75, 0.5], [0.25000000000000266, 0.7500000000000027, 0.5000000000000003])
+    for method in ("interval", "crown"):
+        found = fl.bounds(net, box, method=method)
+        assert found.upper[0] > 3.5e291 and found.lower[0] < 0
+    assert not fl.check_affine(net, box) and not fl.check_monotone(net, box, 0, -1)
+    assert fl.lipschitz(net, box, max_regions=1).upper > 1e308

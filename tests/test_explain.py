@@ -310,3 +310,8 @@ def test_the_command_explains_slices_of_the_box(capsys, model):
 def test_the_command_refuses_what_makes_no_sense(capsys, model, arguments, message):
     assert cli.main(["explain", model, *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_networks_without_neurons_are_sampled_too():
+    net = fl.Network([([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]], [0.5])])
+    assert "y = x1 + 2 x2" in str(fl.explain(net, fl.Box(-1, 1, n_in=7)))

@@ -430,3 +430,13 @@ def test_maps_are_told_apart_by_single_entries():
 def test_bad_points_are_refused(points, error):
     with pytest.raises(error, match="points"):
         fl.is_linear_on_data(fl.Network(*networks.IDENTITY), points)
+
+
+def test_outputs_that_overflow_are_not_within_a_tolerance():
+    net = fl.Network([([[1.0], [1.0]], [0.0, 0.0]), ([[1e308, 1e308]], None)])
+    assert fl.check_affine(net, fl.Box(-1, 1, n_in=1), tol=1e308).status == "undecided"
+
+
+def test_nothing_cancels_where_nothing_folds():
+    net = fl.Network([([[1.0, 1.0]], None), ([[1.0]], None)])
+    assert "no neuron folds" in str(fl.check_affine(net, fl.Box(0, 1, n_in=2)))

@@ -418,3 +418,22 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatc
     with pytest.raises(OSError, match="disk full"):
         square().save(path)
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_regions_without_volumes_equal_themselves(tmp_path):
+    net = fl.Network([(np.arange(16.0).reshape(2, 8) - 7.5, None), ([[1.0, 1.0]], None)])
+    found = fl.regions(net, fl.Box(-1, 1, n_in=8))
+    assert np.isnan(found.volumes).all() and found == found
+    found.save(tmp_path / "regions.npz")
+    assert fl.Regions.load(tmp_path / "regions.npz") == found
+
+
+def test_a_domain_of_other_inputs_is_refused_before_it_is_made(tmp_path):
+    path = tmp_path / "regions.npz"
+    fl.regions(fl.Network([([[1.0, 2.0]], None)]), fl.Box(-1, 1, n_in=2)).save(path)
+    arrays = dict(np.load(path))
+    for name in [name for name in arrays if name.startswith("Box.")]:
+        del arrays[name]
+    np.savez(path, **arrays, **{"Box.low": -1.0, "Box.high": 1.0, "Box.n_in": 10**18})
+    with pytest.raises(fl.errors.FormatError, match="n_in 1000000000000000000; the network has 2 inputs"):
+        fl.Regions.load(path)

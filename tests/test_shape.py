@@ -334,3 +334,10 @@ def test_radii_among_subnormal_numbers_are_enclosed():
     net = fl.Network([([[1.0]], [-1.5e-323]), ([[1.0]], None)])
     found = fl.affine_radius(net, [[0.0]])
     assert found.lower[0] <= 1.5e-323 <= found.upper[0] <= 3e-323
+
+
+def test_a_bend_far_away_is_one():
+    found = fl.affine_radius(fl.Network([([[1.0]], [-1e19]), ([[1.0]], None)]), np.zeros((1, 1), np.float32))
+    assert found.lower[0] <= 1e19 <= found.upper[0] < 1.1e19
+    with pytest.raises(TypeError, match="masked"):
+        fl.affine_radius(fl.Network([([[1.0]], None)]), np.ma.masked_array([[1.0]], [[True]]))

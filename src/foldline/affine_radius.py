@@ -81,12 +81,11 @@ def affine_radius(net, points, norm="inf", *, time_limit=None, max_regions=None)
     check_net(net)
     check_question(net, Space(net.n_in), max_regions=max_regions, time_limit=time_limit)
     check_norm(norm, ("inf",))
-    points = np.asarray(points)
     wide = net.astype(np.float64)
-    if points.dtype.kind == "f":
+    if isinstance(points, np.ndarray) and points.dtype == np.float32:
         points = points.astype(np.float64)
     nearest = linear_radius(wide, points)
-    points = points.astype(np.float64)
+    points = np.asarray(points, np.float64)
     found = np.empty((2, len(points)))
     with np.errstate(over="ignore", invalid="ignore"):
         for i, (point, radius) in enumerate(zip(points, nearest.tolist())):
@@ -104,7 +103,7 @@ def _enclosure(balls, nearest):
     asked = False
     while math.isinf(upper):
         verdict = balls.has_one_map(radius)
-        if verdict is None or radius > _LARGEST:
+        if verdict is None or verdict and radius > _LARGEST:
             return lower, upper
         if not verdict:
             upper = radius

@@ -236,7 +236,7 @@ def _nearly(question, seen, limit):
     if deviation <= Fraction(question.tol):
         reason = "an affine map is within tol"
         return question.affine(reason, certificate, gap, deviation, **seen.facts())
-    facts["deviation"] = (gap, float(deviation))
+    facts["deviation"] = (gap, quotient(deviation.numerator, deviation.denominator))
     return question.verdict("undecided", "the nearest affine map that was found is not within tol", **facts)
 
 
@@ -253,7 +253,7 @@ def _nearest(points, values):
             off = y - design @ row
             row[-1] += (off.max() + off.min()) / 2
             off = abs(y - design @ row)
-            if off.max() < best[0]:
+            if best[1] is None or off.max() < best[0]:
                 best = off.max(), row
             weights = weights * off
             if not weights.sum() > 0:

@@ -7,6 +7,7 @@ import numpy as np
 
 from .checks import check_choice, check_flag
 from .domains import check_question
+from .evaluation import pattern_items
 from .exact_cells import MOST_DIMENSIONS_OF_CORNERS
 from .executors import check_workers
 from .frozen import Frozen
@@ -241,7 +242,4 @@ class _Tally:
 
 
 def _distinct(rows):
-    if not rows.shape[1]:
-        return rows[:1]
-    items = np.unique(np.ascontiguousarray(rows).view(f"V{rows.shape[1]}"))
-    return items.view(np.uint8).reshape(-1, rows.shape[1])
+    return rows[np.unique(pattern_items(rows), return_index=True)[1]]

@@ -12,7 +12,7 @@ from ._core import BLOCK
 from .checks import check_finite, check_flag, check_int, check_net, check_norm, check_points
 from .executors import check_workers, row_parts, run_tasks
 
-__all__ = ["linear_radius", "unpack_patterns"]
+__all__ = ["linear_radius", "pattern_items", "unpack_patterns"]
 
 # Rows of one step take about this many multiply-adds: a few hundredths of a second even without SIMD, so
 # that Ctrl-C is heard, and few enough that converted rows stay small.
@@ -177,6 +177,12 @@ def linear_radius(net, points, norm="inf", *, workers=1, allow_nonfinite=False):
     check_net(net)
     norm = check_norm(norm)
     return _run(net, points, ("radii",), workers, allow_nonfinite, norm=norm)[0]
+
+
+def pattern_items(rows):
+    """Packed patterns as one item each, shape (n_points,), compared byte by byte."""
+    rows = np.ascontiguousarray(rows)
+    return rows.view(f"V{rows.shape[1]}")[:, 0] if rows.shape[1] else np.zeros(len(rows), "V1")
 
 
 def unpack_patterns(patterns, n_neurons):

@@ -9,6 +9,7 @@ from . import cells
 from . import sample as samples
 from .checks import check_int, check_names
 from .domains import Box, Space, check_question
+from .evaluation import pattern_items
 from .explanation import Explanation, HalfSpace, Piece
 from .frames import Frame
 from .linear_pieces import Describer, linear_regions
@@ -164,8 +165,7 @@ def _patterns_by_size(net, sample, end):
         some = u if some is None else some
         packed.append(net.patterns(sample.domain._inputs(u).astype(net.dtype)))
     packed = np.concatenate(packed)
-    items = packed.view(f"V{packed.shape[1]}")[:, 0]
-    _, first, counts = np.unique(items, return_index=True, return_counts=True)
+    _, first, counts = np.unique(pattern_items(packed), return_index=True, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     return packed[first[order]], counts[order], some
 

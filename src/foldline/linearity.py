@@ -147,7 +147,9 @@ def _by_cancellation(question):
             positive[np.searchsorted(units, group)] = [size > 0 for size in sizes]
         signs += positive.tolist()
         marks += layer_marks.tolist()
-    return question.same_map("neurons that fold cancel", maps.of(signs), ["".join(marks)])
+    folds = any("*" in mark for mark in marks)
+    reason = "neurons that fold cancel" if folds else "no neuron folds on the domain"
+    return question.same_map(reason, maps.of(signs), ["".join(marks)])
 
 
 def _signs(question, forms):

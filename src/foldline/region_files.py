@@ -47,7 +47,7 @@ def _regions(arrays):
     if missing:
         raise FormatError(f"lacks {', '.join(missing)}; wanted {_WANTED}")
     net = npz.network_from({name: array for name, array in arrays.items() if npz.is_key(name)})
-    domain = _domain({name: array for name, array in arrays.items() if _is_domain_key(name)})
+    domain = _domain({name: array for name, array in arrays.items() if _is_domain_key(name)}, net.n_in)
     domains.check_domain(net, domain)
     status = arrays["status"].tobytes().decode()
     if status not in _STATUSES:
@@ -59,11 +59,13 @@ def _regions(arrays):
     return {"net": net, "domain": domain, "status": status, **columns}
 
 
-def _domain(arrays):
+def _domain(arrays, n_in):
     kinds = {name.partition(".")[0] for name in arrays}
     if len(kinds) != 1:
         raise FormatError(f"has {len(kinds)} domains; wanted one")
     fields = {name.partition(".")[2]: array for name, array in arrays.items()}
+    if not np.array_equal(fields.get("n_in", n_in), n_in):  # before that many bounds are made
+        raise FormatError(f"the domain has n_in {fields['n_in']}; the network has {n_in} inputs")
     return getattr(domains, kinds.pop())(
         **{name: array.item() if array.ndim == 0 else array for name, array in fields.items()}
     )

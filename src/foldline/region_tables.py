@@ -40,6 +40,11 @@ class Jumps(NamedTuple):
     b: np.ndarray
 
 
+def _are_equal(a, b):
+    """With NaN, such as of volumes that are not computed, as equal."""
+    return np.array_equal(a, b, equal_nan=a.dtype.kind == b.dtype.kind == "f")
+
+
 class Regions(Frozen):
     """The activation regions of a network on a domain, one row each, in the order of their patterns.
 
@@ -103,7 +108,7 @@ class Regions(Frozen):
         if not isinstance(other, Regions):
             return NotImplemented
         same = (self.net, self.domain, self.status) == (other.net, other.domain, other.status)
-        return same and len(self) == len(other) and all(map(np.array_equal, self._arrays(), other._arrays()))
+        return same and len(self) == len(other) and all(map(_are_equal, self._arrays(), other._arrays()))
 
     __hash__ = None
 

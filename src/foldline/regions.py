@@ -8,6 +8,7 @@ import numpy as np
 from . import exact_rows
 from .checks import check_int
 from .domains import check_question
+from .evaluation import pattern_items
 from .exact_cells import MOST_DIMENSIONS_OF_CORNERS
 from .executors import carried, check_workers, n_at_once
 from .maps import maps_of
@@ -280,13 +281,7 @@ def _parts(values, ends):
 def _lexicographic(patterns):
     """The order of patterns as words of bits, first bits first."""
     bits = np.packbits(np.unpackbits(patterns, axis=1, bitorder="little"), axis=1)
-    return np.argsort(_items(bits), kind="stable")
-
-
-def _items(rows):
-    """Rows of bytes as one item each, compared byte by byte."""
-    rows = np.ascontiguousarray(rows)
-    return rows.view(f"V{rows.shape[1]}")[:, 0] if rows.shape[1] else np.zeros(len(rows), "V1")
+    return np.argsort(pattern_items(bits), kind="stable")
 
 
 def _neighbours(net, patterns, order, rows):
@@ -303,9 +298,9 @@ def _neighbours(net, patterns, order, rows):
         return np.empty((0, 2), np.int64)
     patterns = patterns[order]
     across = patterns[owners] ^ flips_of(net)[neurons]
-    items = _items(patterns)
+    items = pattern_items(patterns)
     by_item = np.argsort(items)
-    at = np.minimum(np.searchsorted(items, _items(across), sorter=by_item), len(items) - 1)
+    at = np.minimum(np.searchsorted(items, pattern_items(across), sorter=by_item), len(items) - 1)
     others = by_item[at]
     there = (patterns[others] == across).all(axis=1)
     pairs = np.sort(np.stack([owners[there], others[there]], axis=1), axis=1)

@@ -89,8 +89,9 @@ class Factor:
         bound = 2 * (a.shape[1] + 1) * _UNIT * (size(a) @ self._weighted)
         unit = lowest_bits(a).min(axis=1, initial=_NO_BIT) + self._lowest
         # This sum is below 2^exponent. Up to 2^53 units it is itself exact, and rounding is monotone.
-        _, exponent = np.frexp(np.abs(a) @ self._largest)
-        exact = (unit >= _LOWEST_NORMAL) & (exponent <= unit + 53)
+        sums = np.abs(a) @ self._largest
+        _, exponent = np.frexp(sums)
+        exact = (unit >= _LOWEST_NORMAL) & (exponent <= unit + 53) & np.isfinite(sums)
         return np.where(exact, 0.0, bound)
 
 

@@ -20,7 +20,9 @@ _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _MODELS = ("Functional", "Sequential")
 
 # What a configuration names besides layers and operations, and that neither runs code nor opens files.
-_SAFE_CLASSES = ("DTypePolicy", "InputLayer", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__")
+_SAFE_CLASSES = (
+    "DTypePolicy", "InputLayer", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__"
+)
 _SAFE_MODULES = ("keras.constraints", "keras.initializers", "keras.regularizers")
 
 
