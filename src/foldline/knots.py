@@ -18,9 +18,11 @@ from .wording import counted
 __all__ = ["Knots", "breakpoints", "knots"]
 
 # Segments of one step take about this many multiply-adds if they have as many crossings as the network has
-# neurons: some hundredths of a second, so that Ctrl-C is heard.
-_STEP_OPERATIONS = 100_000_000
+# neurons, after which the next ones have a sweep in doubles again.
+_STEP_OPERATIONS = 1 << 31
 _SEGMENTS_THAT_TELL = 64
+# Room is made for so many numbers before there is something to tell from.
+_FIRST_ROOM = 1 << 20
 
 
 class Knots(Frozen):
@@ -216,7 +218,7 @@ def _checked_ends(net, start, stop):
 class _Table:
     """The results of segments one after the other; the arrays of rows grow."""
 
-    def __init__(self, n_segments, n_out):
+    def __init__(self, n_segments, n_neurons, n_out):
         self.n_segments = self.n_rows = 0
         self.counts = np.zeros(n_segments, np.int64)
         self.first_slope = np.empty((n_segments, n_out))
@@ -229,7 +231,8 @@ class _Table:
             "tied": np.empty(0, bool),
         }
         self.stats = {"in float64": 0, "in long double": 0, "in rationals": 0}
-        self.resize(1024)
+        likely = min(n_segments, _SEGMENTS_THAT_TELL) * n_neurons
+        self.resize(max(min(likely, _FIRST_ROOM // (n_out + 3)), 64))
 
     def resize(self, n_rows):
         """Change the room; arrays that grow are new ones, since NumPy asks for huge pages only for those."""
@@ -285,7 +288,7 @@ class _Table:
 def _knots_of_part(stop, net, starts, stops, extend):
     """The table of some segments, which is all of one task, until `stop` has an item."""
     wide = net._in_float64
-    table = _Table(len(starts), net.n_out)
+    table = _Table(len(starts), net.n_neurons, net.n_out)
 
     @functools.cache
     def sweep_of(name):
