@@ -327,26 +327,41 @@ static int place(const FL(fl_line_layer) *l, FL(fl_line) *line)
 #define RANKED 128
 #define RANKED_VECS 4
 
+/* The ranks of some vectors of keys among all n. */
+INLINE void rank_vectors(const int vecs, size_t n, const real *restrict keys, const real *restrict mine, real *ranks)
+{
+    vec key[RANKED_VECS], n_before[RANKED_VECS];
+    UNROLL for (int v = 0; v < vecs; v++) {
+        key[v] = v_load(mine + v * LANES);
+        n_before[v] = v_set1(-1);
+    }
+    for (size_t j = 0; j < n; j++)
+        UNROLL for (int v = 0; v < vecs; v++)
+            n_before[v] = v_add_where(v_at_most(v_set1(keys[j]), key[v]), n_before[v], v_set1(1));
+    UNROLL for (int v = 0; v < vecs; v++) v_store(ranks + v * LANES, n_before[v]);
+}
+
 /* Lists n <= RANKED numbers, from `first` on, in sorted[first ..] by rising keys. Equal keys get equal ranks, and
    some are listed for others: what had theirs is the block's first. Reads a vector beyond. */
 INLINE void rank(size_t first, size_t n, const real *restrict keys, uint32_t *restrict sorted)
 {
+    const size_t n_vecs = (n + LANES - 1) / LANES;
+    size_t n_tiles = fl_tile_count(n_vecs, RANKED_VECS);
+    real ranks[RANKED + RANKED_VECS * LANES];
     keys += first;
-    for (size_t i = 0; i < n; i++) sorted[first + i] = (uint32_t)first;
-    for (size_t i = 0; i < n; i += RANKED_VECS * LANES) {
-        vec mine[RANKED_VECS], n_before[RANKED_VECS];
-        real ranks[RANKED_VECS * LANES];
-        UNROLL for (int v = 0; v < RANKED_VECS; v++) {
-            mine[v] = v_load(keys + i + v * LANES);
-            n_before[v] = v_set1(-1);
+    for (size_t v = 0, vecs; v < n_vecs; v += vecs, n_tiles--) {
+        const real *mine = keys + v * LANES;
+        real *out = ranks + v * LANES;
+        vecs = fl_tile_rows(n_vecs - v, n_tiles);
+        switch (vecs) {
+        case 1: rank_vectors(1, n, keys, mine, out); break;
+        case 2: rank_vectors(2, n, keys, mine, out); break;
+        case 3: rank_vectors(3, n, keys, mine, out); break;
+        case 4: rank_vectors(4, n, keys, mine, out); break;
         }
-        for (size_t j = 0; j < n; j++)
-            UNROLL for (int v = 0; v < RANKED_VECS; v++)
-                n_before[v] = v_add_where(v_at_most(v_set1(keys[j]), mine[v]), n_before[v], v_set1(1));
-        UNROLL for (int v = 0; v < RANKED_VECS; v++) v_store(ranks + v * LANES, n_before[v]);
-        for (size_t j = 0; j < RANKED_VECS * LANES && i + j < n; j++)
-            sorted[first + (size_t)ranks[j]] = (uint32_t)(first + i + j);
     }
+    for (size_t i = 0; i < n; i++) sorted[first + i] = (uint32_t)first;
+    for (size_t i = 0; i < n; i++) sorted[first + (size_t)ranks[i]] = (uint32_t)(first + i);
 }
 
 /* Lists the crossings along the line: blocks in order, which then are merged. */
