@@ -127,6 +127,17 @@ def test_info_reports_the_import_check_of_a_foreign_model(capsys, tmp_path):
     assert "onnx" in check["source"]
 
 
+def test_what_is_assumed_of_a_foreign_file_of_weights_is_one_line_and_in_info(capsys, tmp_path):
+    from safetensors.numpy import save_file
+
+    path = tmp_path / "state.safetensors"
+    save_file({f"{k}.weight": np.eye(2, dtype=np.float32) for k in (0, 2)}, path)
+    assert run("info", path) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith(f"foldline: note: {path} has weights without activations") and err.count("\n") == 1
+    assert "not compared with its model (assumed to be linear layers" in out
+
+
 # eval
 
 

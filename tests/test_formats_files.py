@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import time
+import warnings
 import zipfile
 
 import numpy as np
@@ -533,7 +534,13 @@ def test_a_safetensors_state_of_linear_layers_is_read_in_the_order_of_its_number
     state = {f"body.{8 + 2 * i}.weight": W for i, W in enumerate(net.weights)}
     state |= {f"body.{8 + 2 * i}.bias": b for i, b in enumerate(net.biases)}
     save_file(state, tmp_path / "net.safetensors")
-    assert load(tmp_path / "net.safetensors") == net
+    with pytest.warns(UserWarning, match="net.safetensors has weights without .* ReLU between") as warned:
+        found = load(tmp_path / "net.safetensors")
+    assert warned[0].filename == __file__ and "net.save(path)" in str(warned[0].message)
+    assert found == net and "ReLU between" in str(found.import_check)
+    found.save(tmp_path / "own.safetensors")
+    with warnings.catch_warnings(action="error"):
+        assert load(tmp_path / "own.safetensors") == net
     save_file(state | {"scale": np.ones(1, np.float32)}, tmp_path / "more.safetensors")
     refused(tmp_path / "more.safetensors", "wanted W0, b0")
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "net.safetensors").read_bytes()[:-7])

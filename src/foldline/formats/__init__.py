@@ -32,8 +32,8 @@ def load(path, drop_final=False):
     path : str or os.PathLike
         ``.npz`` (keys ``W0, b0, W1, b1, ...``, optionally ``slopes0, ...``), ``.json``, ``.onnx``,
         ``.nnet``, ``.keras`` or ``.safetensors`` (the same keys, or ``*.weight`` and ``*.bias`` of linear
-        layers in the order of their names; without slopes, ReLU lies between). Nothing is ever unpickled,
-        no code in a file is run, and no file but this one is read.
+        layers in the order of their names: that ReLU lies between is assumed then, and a UserWarning says
+        so). Nothing is ever unpickled, no code in a file is run, and no file but this one is read.
     drop_final : bool, default False
         Leave out a softmax, log-softmax, sigmoid or argmax at the very end of an ONNX or Keras model.
         The other formats have none.
