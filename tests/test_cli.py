@@ -756,12 +756,37 @@ def test_running_out_of_memory_is_a_limit(capsys, model, monkeypatch):
     assert capsys.readouterr().err == "foldline: error: no room for 1 TB\n"
 
 
-def test_an_interrupt_is_130(model, monkeypatch):
+def test_an_interrupt_is_130_and_says_so(capsys, model, monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fl, "load", interrupted)
     assert run("info", model) == 130
+    assert capsys.readouterr().err == "foldline: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "function", "what"),
+    [
+        (["count", "--exact"], "count_regions", "counting regions"),
+        (["count", "--sample", "9000"], "count_patterns", "counting points"),
+        (["regions"], "regions", "describing regions"),
+    ],
+)
+def test_an_interrupt_says_how_far_it_came_and_what_goes_on(
+    capsys, model, monkeypatch, command, function, what
+):
+    def interrupted(*arguments, progress, **options):
+        progress(1234)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fl, function, interrupted)
+    assert run(*command, model) == 130
+    said = f"foldline: interrupted while {what}, 1,234 so far"
+    assert capsys.readouterr() == ("", f"{said}\n")
+    if command[0] == "count":
+        assert run(*command, model, "--checkpoint", "run.journal") == 130
+        assert capsys.readouterr().err == f"{said}; the same command goes on from run.journal\n"
 
 
 # processes

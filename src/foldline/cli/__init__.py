@@ -1,8 +1,9 @@
 """The command line: ``foldline``, or ``python -m foldline``.
 
 Exit codes: 0 done, 1 the answer is no, 2 bad input (one line on stderr), 3 undecided or a limit
-reached, 130 interrupted. Results go to stdout, everything else to stderr; with ``--json`` stdout is
-one JSON document, in which a number beyond the range of floats is null.
+reached, 130 interrupted (one line too, which says how far it came). Results go to stdout, everything
+else to stderr; with ``--json`` stdout is one JSON document, in which a number beyond the range of
+floats is null.
 """
 
 import json
@@ -31,7 +32,8 @@ def main(argv=None):
     except BrokenPipeError:
         discard_stdout()
         return DONE
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        print(f"foldline: interrupted{interrupt}", file=sys.stderr)
         return INTERRUPTED
     except bench.Disagreement as error:
         return complain(error, NO)

@@ -72,7 +72,7 @@ def _dask_workers(args):
 
 def _counted(args, net, domain, checkpoint=None, **how):
     journal = _Journal(checkpoint)
-    with Progress("counting") as progress:
+    with Progress("counting regions", checkpoint) as progress:
         found = fl.count_regions(
             net,
             domain,
@@ -131,7 +131,7 @@ def regions(args):
     box, names = box_of(args, net), names_of(args, net)
     if args.parquet is not None:
         return _write_parquet(args, net, box)
-    with Progress("describing") as progress:
+    with Progress("describing regions") as progress:
         start = time.monotonic()
         found = fl.regions(net, box, engine=args.engine or "auto", progress=progress.count, **_limits(args))
         seconds = time.monotonic() - start
@@ -174,7 +174,7 @@ def _write_parquet(args, net, box):
     if args.save is not None or args.time_limit is not None:
         raise ValueError("--parquet takes no --save and no --time-limit")
     how = {"engine": args.engine or "auto", "max_regions": args.max_regions, "workers": args.workers}
-    with Progress("describing") as progress:
+    with Progress("describing regions") as progress:
         found = fl.write_regions(net, box, args.parquet, progress=progress.count, **how)
     complete = found["status"] == "complete"
     text = f"{args.parquet}: {counted(found['count'], 'region')} in Parquet files"
@@ -244,7 +244,7 @@ def _count_sample(args, net, workers):
     sample = getattr(fl.sample, args.sampler or "uniform")(box_of(args, net), args.sample, args.seed)
     how = {"sketch": args.sketch, "memory_limit": args.memory_limit, "checkpoint": args.checkpoint}
     journal = _Journal(args.checkpoint)
-    with Progress("counting") as progress:
+    with Progress(f"counting {sample.of}", args.checkpoint) as progress:
         found = fl.count_patterns(net, sample, workers=workers, progress=progress.count, **how)
     text = f"{found}\n{journal.had()}." if journal.had() else str(found)
     facts = {"model": args.model, "sampler": args.sampler or "uniform", "seed": args.seed}
@@ -261,7 +261,7 @@ def _count_points(args, net):
     points = read_points(args, net)
     counter = fl.PatternCounter(net, sketch=args.sketch, **_memory(args))
     n_uncertain = 0
-    with Progress("counting") as progress:
+    with Progress("counting points") as progress:
         for block in blocks(points, args, net, progress):
             _, sure = net.patterns(block, return_certain=True, workers=args.workers)
             n_uncertain += len(block) - np.count_nonzero(sure)

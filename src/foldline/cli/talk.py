@@ -14,12 +14,13 @@ __all__ = ["Progress", "complain", "discard_stdout", "open_streams", "plain", "s
 
 
 class Progress:
-    """A line on stderr, where that is a terminal, once something has taken two seconds."""
+    """A line on stderr, where that is a terminal, once something has taken two seconds. An interrupt is given
+    the words for how far it came, and for the journal that keeps this."""
 
     PATIENCE = 2.0
 
-    def __init__(self, what):
-        self._what, self._so_far = what, ""
+    def __init__(self, what, journal=None):
+        self._what, self._so_far, self._journal = what, "", journal
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._show, daemon=True)
 
@@ -34,10 +35,13 @@ class Progress:
             self._thread.start()
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, kind, error, traceback):
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()
+        if kind is KeyboardInterrupt:
+            kept = f"; the same command goes on from {self._journal}" if self._journal else ""
+            error.args = (f" while {self._what}{self._so_far}{kept}",)
 
     def _show(self):
         begin, width, pause = time.monotonic(), 0, self.PATIENCE
