@@ -768,9 +768,10 @@ def test_an_interrupt_is_130_and_says_so(capsys, model, monkeypatch):
 @pytest.mark.parametrize(
     ("command", "function", "what"),
     [
-        (["count", "--exact"], "count_regions", "counting regions"),
-        (["count", "--sample", "9000"], "count_patterns", "counting points"),
-        (["regions"], "regions", "describing regions"),
+        (["count", "--exact"], "count_regions", "counting regions, 1,234 so far"),
+        (["count", "--sample", "9872"], "count_patterns", "counting points, 1,234 of 9,872 (12%)"),
+        (["count", "--sample", "9", "--sampler", "lines"], "count_patterns", "counting pieces, 1,234 so far"),
+        (["regions"], "regions", "describing regions, 1,234 so far"),
     ],
 )
 def test_an_interrupt_says_how_far_it_came_and_what_goes_on(
@@ -782,7 +783,7 @@ def test_an_interrupt_says_how_far_it_came_and_what_goes_on(
 
     monkeypatch.setattr(fl, function, interrupted)
     assert run(*command, model) == 130
-    said = f"foldline: interrupted while {what}, 1,234 so far"
+    said = f"foldline: interrupted while {what}"
     assert capsys.readouterr() == ("", f"{said}\n")
     if command[0] == "count":
         assert run(*command, model, "--checkpoint", "run.journal") == 130

@@ -244,7 +244,8 @@ def _count_sample(args, net, workers):
     sample = getattr(fl.sample, args.sampler or "uniform")(box_of(args, net), args.sample, args.seed)
     how = {"sketch": args.sketch, "memory_limit": args.memory_limit, "checkpoint": args.checkpoint}
     journal = _Journal(args.checkpoint)
-    with Progress(f"counting {sample.of}", args.checkpoint) as progress:
+    total = None if sample.of == "pieces" else sample.n
+    with Progress(f"counting {sample.of}", args.checkpoint, total) as progress:
         found = fl.count_patterns(net, sample, workers=workers, progress=progress.count, **how)
     text = f"{found}\n{journal.had()}." if journal.had() else str(found)
     facts = {"model": args.model, "sampler": args.sampler or "uniform", "seed": args.seed}

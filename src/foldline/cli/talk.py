@@ -19,8 +19,8 @@ class Progress:
 
     PATIENCE = 2.0
 
-    def __init__(self, what, journal=None):
-        self._what, self._so_far, self._journal = what, "", journal
+    def __init__(self, what, journal=None, total=None):
+        self._what, self._so_far, self._journal, self._total = what, "", journal, total
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._show, daemon=True)
 
@@ -28,7 +28,8 @@ class Progress:
         self._so_far = f" {fraction:.0%}"
 
     def count(self, n):
-        self._so_far = f", {n:,} so far"
+        of_total = f"of {self._total:,} ({n / self._total:.0%})" if self._total else "so far"
+        self._so_far = f", {n:,} {of_total}"
 
     def __enter__(self):
         if sys.stderr is not None and sys.stderr.isatty():
