@@ -140,6 +140,18 @@ def test_workers_that_die_leave_a_count_of_fewer_points_that_says_so(tmp_path, m
         assert "Not all points" in str(nothing)
 
 
+@pytest.mark.parametrize("sketch", [False, True])
+def test_sobol_points_come_without_the_confidence_that_independent_ones_have(sketch):
+    box = fl.Box(-1, 1, n_in=2)
+    seen = fl.count_patterns(NET, fl.sample.sobol(box, 1 << 14), sketch=sketch, workers=2)
+    alike = seen._replace(of="points", singletons=50)
+    assert "confidence" in str(alike) and "Chao" in str(alike) and alike.coverage_lower > 0
+    seen = alike._replace(of=seen.of)
+    assert seen.of == "Sobol points" and seen.coverage_lower == 0
+    assert str(seen).endswith("\nSobol points are not independent, so no confidence is given.")
+    assert "95%" not in str(seen) and "Chao" not in str(seen)
+
+
 def test_bad_arguments_are_refused():
     box = fl.Box(-1, 1, n_in=2)
     with pytest.raises(TypeError, match="domain is int"):

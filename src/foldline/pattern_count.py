@@ -29,7 +29,7 @@ class PatternCount(NamedTuple):
         The sum of ``n (n - 1)`` over the times n that each pattern was seen.
     standard_error : float
         Of `distinct`, relative to it, where a sketch estimates it; 0 where it is exact.
-    of : {"points", "pieces"}
+    of : {"points", "Sobol points", "pieces"}
     loss : str
         Why not all points that were asked for were looked at, where workers were lost; else empty.
     status : str
@@ -63,7 +63,7 @@ class PatternCount(NamedTuple):
     def coverage_lower(self):
         """What `coverage` stands for is at least this, with 95% confidence, if the points are independent: of
         any distribution, however many regions there are. 0 where nothing is sure: too few points, pieces of
-        lines, which are not independent, and the estimates of a sketch.
+        lines and points of a Sobol sequence, which are not independent, and the estimates of a sketch.
 
         Notes
         -----
@@ -144,9 +144,12 @@ class PatternCount(NamedTuple):
 
     def _coverage_sentence(self):
         if self.of != "points" or self.standard_error:
-            what = "the volume is" if self.of == "points" else "further pieces are"
+            what = "further pieces are" if self.of == "pieces" else "the volume is"
             share = _share(min(self.coverage, 1 - 1 / self.n_points))  # finer than 1 / n it cannot tell
-            return f"About {share} of {what} in a region seen here: an estimate, without a bound."
+            about = f"About {share} of {what} in a region seen here: an estimate, without a bound."
+            if self.of == "Sobol points":
+                about += "\nSobol points are not independent, so no confidence is given."
+            return about
         if not self.coverage_lower:
             return "They are too few to say how much of the volume is in a region seen here."
         return (

@@ -50,6 +50,8 @@ def uniform(domain, n, seed=0):
 def sobol(domain, n, seed=0):
     """Points of a scrambled Sobol sequence, which leave smaller gaps than independent ones.
 
+    As they are not independent, a `PatternCount` of them has no bound with confidence.
+
     Parameters
     ----------
     domain : Box, Ball, Plane or Segment
@@ -159,6 +161,8 @@ class _Uniform(Sample):
 
 
 class _Sobol(Sample):
+    of = "Sobol points"
+
     def __init__(self, domain, n, seed):
         super().__init__(domain, n, seed)
         if len(self._rows[0]):

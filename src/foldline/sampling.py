@@ -95,7 +95,7 @@ def count_patterns(
             raise ValueError(f"the sample has {points.domain.n_in} inputs; this network takes {net.n_in}")
     elif not comes_once:
         points = check_points(net, points)
-    total = None if comes_once or getattr(points, "of", "points") != "points" else len(points)
+    total = None if comes_once or getattr(points, "of", "points") == "pieces" else len(points)
     try:
         with reporter(progress, "points", total) as report:
             if dask_arrays.is_dask(points):
