@@ -146,6 +146,36 @@ def test_blocks_count_like_the_whole(kind, dtype):
     assert_counted(fl.count_patterns(net, parts), net.patterns(points))
 
 
+class Table:
+    """What NumPy takes as an array, as tensors and data frames are, and a loop takes apart."""
+
+    def __init__(self, values):
+        self.values, self.shape = values, values.shape
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.values, dtype)
+
+    def __iter__(self):
+        return iter(self.values)
+
+
+def test_a_table_counts_as_the_array_that_it_is(dtype, tmp_path):
+    net = fl.Network(*random_network(76, (2, 9, 8, 1), dtype))
+    points = random_points(77, 600, 2, dtype)
+    wanted = net.patterns(points)
+    assert_counted(fl.count_patterns(net, Table(points)), wanted)
+    assert_counted(fl.count_patterns(net, Table(points), checkpoint=tmp_path / "journal"), wanted)
+    assert_counted(fl.count_patterns(net, Table(points.reshape(3, 200, 2))), wanted)
+    torch = pytest.importorskip("torch")
+    assert_counted(fl.count_patterns(net, torch.from_numpy(points)), wanted)
+
+
+@pytest.mark.parametrize("domain", [fl.Box(-1, 1, n_in=1), fl.Segment([0], [1])], ids=["box", "segment"])
+def test_a_domain_is_no_points_and_the_error_says_how_to_make_them(domain):
+    with pytest.raises(TypeError, match=r"points is a \w+; wanted .* fl.sample.uniform\(domain, n\)"):
+        fl.count_patterns(fl.Network(*networks.ABSOLUTE), domain)
+
+
 def test_no_blocks_are_no_points():
     assert fl.count_patterns(fl.Network(*networks.ABSOLUTE), iter([])).n_points == 0
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import dask_arrays
 from .checks import check_finite, check_flag, check_points
+from .domains import Domain
 from .executors import check_workers, in_turn, loss_of
 from .logs import log
 from .pattern_counter import PatternCounter
@@ -39,6 +40,7 @@ def count_patterns(
     ----------
     net : Network
     points : array_like, shape (n_points, n_in)
+        NumPy's, or a table or tensor that NumPy takes as such, as for ``net(points)``.
         Or the path of a ``.npy`` file, a Dask array, an iterable of blocks, or what
         `foldline.sample.uniform`, `sobol` or `lines` return, whose points are made where they are counted.
     sketch, memory_limit, spill_dir
@@ -64,7 +66,7 @@ def count_patterns(
     ValueError
         Points of another width, NaN or infinity, a journal of another question.
     TypeError
-        Points of another dtype, or a checkpoint for what cannot be read again.
+        Points of another dtype, a domain, or a checkpoint for what cannot be read again.
     OSError
         A disk that is full, or a file that cannot be read or written.
 
@@ -87,6 +89,9 @@ def count_patterns(
     workers = check_workers(workers)
     if isinstance(points, (str, os.PathLike)):
         points = _open_npy(points)
+    if isinstance(points, Domain):
+        kind = type(points).__name__
+        raise TypeError(f"points is a {kind}; wanted points in it, as fl.sample.uniform(domain, n)")
     comes_once = dask_arrays.is_dask(points) or _is_blocks(points)
     if comes_once and checkpoint is not None:
         raise TypeError(f"a checkpoint wants points that can be read again, not {type(points).__name__}")
@@ -233,7 +238,8 @@ def _is_blocks(points):
     """Whether this is an iterable of blocks, not an array of points or a sample."""
     if isinstance(points, (list, tuple)):
         return bool(points) and isinstance(points[0], np.ndarray) and points[0].ndim == 2
-    return not isinstance(points, (np.ndarray, Sample)) and hasattr(points, "__iter__")
+    is_table = hasattr(points, "__array__") and len(getattr(points, "shape", ())) == 2
+    return not (is_table or isinstance(points, (np.ndarray, Sample))) and hasattr(points, "__iter__")
 
 
 def _open_npy(path):
