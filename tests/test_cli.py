@@ -13,6 +13,7 @@ import pytest
 import foldline as fl
 from foldline import bench, cli, reports
 from foldline.cli import talk
+from foldline.counting import RegionCount
 
 
 @pytest.fixture
@@ -392,6 +393,27 @@ def test_count_exact_says_when_a_limit_ended_it_and_takes_no_points(capsys, tmp_
     assert "--exact takes no points" in capsys.readouterr().err
     assert run("count", path, "--exact", "--low", "0,0,0") == 2
     assert "wanted (2,)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["activation", "linear"])
+def test_a_limit_before_the_first_region_says_that_nothing_is_known_and_what_takes_less(kind):
+    found = RegionCount(0, kind, "limit", "lower_bound", {"engine": "lp", "cells": 0, "seconds": 2.5}, "")
+    said = reports.count_sentences(found)
+    assert said.startswith(f"No {kind} region was finished") and "proved" not in said
+    assert "fl.Ball" in said and "--sample N" in said
+
+
+def test_regions_that_a_limit_left_without_any_says_so_too(capsys, model, monkeypatch):
+    one = fl.regions(fl.load(model), fl.Box(-1, 1, n_in=3), max_regions=1)
+    names = ("patterns", "A", "b", "interior_points", "vertices", "volumes", "neighbours")
+    none = fl.Regions(one.net, one.domain, "limit", **{name: getattr(one, name)[:0] for name in names})
+    monkeypatch.setattr(fl, "regions", lambda *arguments, **options: none)
+    assert run("regions", model) == 3
+    out, err = capsys.readouterr()
+    assert out.startswith("No activation region was finished before the limit") and err == ""
+    assert run("regions", model, "--json") == 3
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["count"], facts["smallest_volume"]) == (0, None)
 
 
 @pytest.fixture

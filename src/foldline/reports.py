@@ -15,6 +15,8 @@ def count_sentences(found, from_journal=""):
     what needed rationals."""
     stats, seconds = found.stats, max(found.stats["seconds"], 1e-9)
     complete = found.status == "complete"
+    if not complete and not found.count and "loss" not in stats:
+        return _none(found.kind)
     if found.certified == "none":
         how = "not proved: signs are as rounding left them"
         how = how if complete else f"{how}, and a limit ended the count"
@@ -37,6 +39,13 @@ def count_sentences(found, from_journal=""):
     return f"{_regions(found.count, found.kind)}, {how}.\n{from_journal or rate}."
 
 
+def _none(kind="activation"):
+    return (
+        f"No {kind} region was finished before the limit: nothing is known of their number.\n"
+        "A smaller box (fl.Ball is one), foldline slice, or foldline count --sample N takes less."
+    )
+
+
 def _regions(n, kind="activation"):
     return counted(n, f"{kind} region")
 
@@ -44,6 +53,8 @@ def _regions(n, kind="activation"):
 def regions_sentence(found):
     """The number of some `Regions`, and whether it is proved."""
     complete = found.status == "complete"
+    if not complete and not len(found):
+        return _none()
     how = "proved" if complete else "a proved lower bound: a limit ended the run"
     return f"{_regions(len(found))}, {how}."
 

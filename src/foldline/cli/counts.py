@@ -147,7 +147,7 @@ def regions(args):
         "status": found.status,
         "certified": "exact" if complete else "lower_bound",
         "volume": total,
-        "smallest_volume": found.volumes.min(),
+        "smallest_volume": found.volumes.min(initial=np.inf),
         "largest": [
             {"region": i, "share": found.volumes[i] / total}
             | {"volume": found.volumes[i], "A": found.A[i], "b": found.b[i]}
@@ -161,7 +161,7 @@ def regions(args):
     lines = [reports.regions_sentence(found)]
     if np.isnan(found.volumes).any():
         lines.append("Volumes are not known: this engine keeps no vertices. --engine exact has both.")
-    else:
+    elif len(found):
         lines.append(f"The smallest has {found.volumes.min() / total:.2g} of the box's volume.")
     if args.save is not None:
         lines.append(f"{args.save}: all columns; foldline.Regions.load reads them.")
