@@ -372,7 +372,7 @@ NETWORKS_FIRST = {
 @pytest.mark.parametrize("name", NETWORKS_FIRST)
 @pytest.mark.parametrize("thing", [5, "net.npz", fl.Network, BOX], ids=str)
 def test_what_is_no_network_is_refused_in_the_same_words_everywhere(name, thing):
-    with raises(TypeError, f"net is {type(thing).__name__}; wanted a Network"):
+    with raises(TypeError, f"net is {type(thing).__name__}; wanted a Network", "fl.from_torch(module)"):
         NETWORKS_FIRST[name](thing)
 
 

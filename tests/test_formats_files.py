@@ -527,6 +527,13 @@ def test_files_are_not_logged_as_imports(tmp_path, caplog):
     assert caplog.records == []
 
 
+def test_an_unknown_ending_names_the_known_ones_and_the_importers_of_live_models(tmp_path):
+    with pytest.raises(ValueError, match=r"'\.pt'; foldline reads .*\.onnx.*fl\.from_torch\(module\)"):
+        load(tmp_path / "moons.pt")
+    with pytest.raises(ValueError, match=r"foldline writes \.json, \.npz, \.safetensors$"):
+        network().save(tmp_path / "net.pt")
+
+
 def test_a_safetensors_state_of_linear_layers_is_read_in_the_order_of_its_numbers(tmp_path):
     from safetensors.numpy import save_file
 

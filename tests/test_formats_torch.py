@@ -285,6 +285,14 @@ def test_what_is_no_module_is_a_type_error():
     for value in (None, [nn.Linear(1, 1)], nn.Linear, F.relu):
         with pytest.raises(TypeError, match=r"wanted a torch\.nn\.Module"):
             from_torch(value)
+    with pytest.raises(TypeError, match=r"load_state_dict\(state\), then fl\.from_torch\(module\)"):
+        from_torch(nn.Linear(1, 1).state_dict())
+
+
+def test_a_keras_model_is_sent_to_from_keras():
+    keras = pytest.importorskip("keras")
+    with pytest.raises(TypeError, match=r"Sequential of Keras; fl\.from_keras\(model\) imports it"):
+        from_torch(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
 
 
 class Counting(nn.Module):

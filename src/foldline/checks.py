@@ -37,7 +37,8 @@ def check_net(net):
     from .network import Network  # whose methods check points here
 
     if not isinstance(net, Network):
-        raise TypeError(f"net is {type(net).__name__}; wanted a Network")
+        how = "fl.from_torch(module), fl.from_keras(model) and fl.load(path) make"
+        raise TypeError(f"net is {type(net).__name__}; wanted a Network, as {how} one")
 
 
 def check_int(name, value, least=-math.inf, most=math.inf):

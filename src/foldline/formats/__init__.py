@@ -314,4 +314,8 @@ def _module(path, function, does):
         module = importlib.import_module(f".{name}", __name__)
         if hasattr(module, function):
             modules[known] = module
-    raise ValueError(f"{path!r} ends in {ending!r}; foldline {does} {', '.join(modules)}")
+    message = f"{path!r} ends in {ending!r}; foldline {does} {', '.join(modules)}"
+    if function == "read":
+        live = "fl.from_torch(module), fl.from_keras(model) and fl.from_sklearn(estimator)"
+        message += f"; {live} take live models"
+    raise ValueError(message)

@@ -24,8 +24,13 @@ _FINAL = ("Softmax", "LogSoftmax", "Sigmoid", "softmax", "log_softmax", "sigmoid
 def from_torch(module, drop_final=False, input_shape=None):
     torch = optional("torch")
     optional("torch.fx")
+    if any(base.__module__.partition(".")[0] == "keras" for base in type(module).__mro__):
+        raise TypeError(f"module is a {type(module).__name__} of Keras; fl.from_keras(model) imports it")
     if not isinstance(module, torch.nn.Module):
-        raise TypeError(f"module is {type(module).__name__}; wanted a torch.nn.Module")
+        message = f"module is {type(module).__name__}; wanted a torch.nn.Module"
+        if isinstance(module, dict):
+            message += ": first module.load_state_dict(state), then fl.from_torch(module)"
+        raise TypeError(message)
     if isinstance(module, torch.jit.ScriptModule):
         raise UnsupportedModelError("a scripted module cannot be traced; wanted the module it was made from")
     dtype = _dtype(torch, module)
