@@ -294,13 +294,15 @@ def optional(name, package=None):
         raise ImportError(f"this needs {package}: pip install {package}") from error
 
 
-def unsupported(reasons):
-    """One error for all that stands in a model's way: pairs of an operator and why, which may be empty."""
+def unsupported(reasons, not_yet=None):
+    """One error for all that stands in a model's way: pairs of an operator and why, which may be empty. Those
+    whose reason is `not_yet` are listed by themselves, after the others."""
     reasons = list(reasons)
-    text = "; ".join(f"{operator}{': ' * bool(why)}{why}" for operator, why in reasons)
-    return UnsupportedModelError(
-        f"not piecewise linear, or not supported: {text}", [operator for operator, _ in reasons]
-    )
+    others = "; ".join(f"{operator}{': ' * bool(why)}{why}" for operator, why in reasons if why != not_yet)
+    later = "; ".join(operator for operator, why in reasons if why == not_yet)
+    lists = {"not piecewise linear, or not supported": others, not_yet: later}
+    text = "; and ".join(f"{what}: {operators}" for what, operators in lists.items() if operators)
+    return UnsupportedModelError(text, [operator for operator, _ in reasons])
 
 
 def _module(path, function, does):

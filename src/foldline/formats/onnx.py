@@ -24,6 +24,10 @@ _FINAL = ("Softmax", "LogSoftmax", "Sigmoid", "ArgMax")
 _SHAPE_ONLY = ("Identity", "Cast", "Flatten", "Reshape", "Squeeze", "Unsqueeze")
 _OLDEST_OPSET = 7
 _MAX_ELEMENTS = 2**26
+_NOT_YET = "piecewise linear, but not read from ONNX yet"
+_PIECEWISE_LINEAR = """AveragePool CenterCropPad Col2Im Conv ConvTranspose CumSum DepthToSpace Expand
+    GatherElements GatherND GlobalAveragePool GlobalMaxPool MaxPool Mean Pad ReduceL1 ReduceMax ReduceMean
+    ReduceMin ReduceSum Resize SpaceToDepth Tile TopK Trilu Upsample""".split()
 _UNKNOWN = object()
 
 
@@ -172,9 +176,12 @@ class _Reader:
             results = [_UNKNOWN] * len(node.output)
             try:
                 inputs = [self._value(name, values, node) for name in node.input]
-                if node.op_type not in _OPERATORS or node.domain not in ("", "ai.onnx"):
+                is_standard = node.domain in ("", "ai.onnx")
+                if node.op_type not in _OPERATORS or not is_standard:
                     is_final = node.op_type in _FINAL and self._without_final() in node.input
-                    raise UnsupportedModelError("drop_final=True leaves it out" if is_final else "")
+                    why = "drop_final=True leaves it out" if is_final else ""
+                    is_known = is_standard and node.op_type in _PIECEWISE_LINEAR
+                    raise UnsupportedModelError(_NOT_YET if is_known else why)
                 if not any(v is _UNKNOWN for v in inputs):
                     result = self._apply(node, inputs, x.graph.dtype)
                     results = result if isinstance(result, list) else [result]
@@ -182,7 +189,7 @@ class _Reader:
                 reasons.append((_described(node), str(error)))
             values.update((name, r) for name, r in zip(node.output, results) if name)
         if reasons:
-            raise unsupported(reasons)
+            raise unsupported(reasons, _NOT_YET)
         return self._value(self.output_kept, values, None)
 
     def _wanted_nodes(self):

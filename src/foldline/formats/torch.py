@@ -7,6 +7,7 @@ input is computed by torch itself; the others take constants as NumPy arrays.
 import copy
 import math
 import operator
+import re
 
 import numpy as np
 
@@ -18,6 +19,14 @@ from .check import checked_network
 __all__ = ["from_torch"]
 
 _UNKNOWN = object()
+_NOT_YET = "piecewise linear, but not read from torch yet"
+# Names of layers, functions and methods, in lower case and without underlines.
+_PIECEWISE_LINEAR = re.compile(
+    r"(lazy)?(conv(transpose)?|batchnorm)\dd|(adaptive)?(avg|max)pool\dd|pad|(zero|constant|reflection|"
+    r"replication|circular)pad\dd|upsample|upsampling\w+|interpolate|pixel(un)?shuffle|channelshuffle|"
+    r"(un)?fold|unflatten|dropout3d|rrelu|softshrink|mean|sum|amax|amin|cumsum|expand|expandas|repeat|tile|"
+    r"roll|flip|split|unbind|narrow|select|diff"
+)
 _FINAL = ("Softmax", "LogSoftmax", "Sigmoid", "softmax", "log_softmax", "sigmoid", "argmax")
 
 
@@ -154,7 +163,7 @@ class _Interpreter:
                 values[node] = _UNKNOWN
                 reasons.append((_described(self.module, node), str(error)))
         if reasons:
-            raise unsupported(reasons)
+            raise unsupported(reasons, _NOT_YET)
         (returned,) = result.args
         y = values[returned] if isinstance(returned, self.torch.fx.Node) else returned
         if not isinstance(y, Tensor):
@@ -209,7 +218,9 @@ class _Interpreter:
         elif node.op == "call_function" and node.target in self.functions:
             return self.functions[node.target]
         is_final = kind in _FINAL and all(user.op == "output" for user in node.users)
-        raise UnsupportedModelError("drop_final=True leaves it out" if is_final else "")
+        why = "drop_final=True leaves it out" if is_final else ""
+        is_known = _PIECEWISE_LINEAR.fullmatch(kind.replace("_", "").lower())
+        raise UnsupportedModelError(_NOT_YET if is_known else why)
 
     def _constant(self, node, args, kwargs):
         if node.op == "call_method":
