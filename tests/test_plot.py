@@ -132,6 +132,24 @@ def test_axes_have_the_name_of_the_input_that_they_are(domain, names):
     assert (ax.get_xlabel(), ax.get_ylabel()) == names
 
 
+@pytest.mark.parametrize(
+    ("plane", "said"),
+    [
+        (fl.Plane([9, 0, 0, 0, 9], [0, 0, 0, 0, 1], [1, 0, 0, 0, 0]), "b = c = d = 0"),
+        (fl.Plane([0, 0.5, 0, -1, 0.5], [1, 0, 0, 0, 0], [0, 0, 1, 0, 0]), "b = e = 0.5, d = -1"),
+        (fl.Plane([0, 0, 0, 3, 1 / 3], [1, 0, 0, 0, 0], [1, 1, 1, 0, 0]), "d = 3, e = 0.333"),
+        (fl.Plane(np.zeros(5), np.ones(5), np.eye(5)[0]), None),
+        (fl.Plane(np.ones(60), *np.eye(60)[:2]), "all other inputs = 1"),
+        (fl.Plane(np.arange(60), *np.eye(60)[:2]), None),
+    ],
+)
+def test_the_title_of_a_slice_says_where_it_holds_the_other_inputs_if_that_is_short(plane, said):
+    found = fl.regions(integer_network(0, (plane.n_in, 3, 1)), plane)
+    ax = fl.plot.regions(found, names=list("abcde") if plane.n_in == 5 else None)
+    first, *others = ax.get_title().split("\n")
+    assert first.endswith("proved") and others == ([said] if said else [])
+
+
 def test_axes_can_be_named(found):
     ax = fl.plot.regions(found, names=("dose", "age"))
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("dose", "age")

@@ -22,7 +22,7 @@ class Frame:
     """
 
     def __init__(self, domain, names):
-        self._domain, self._inputs = domain, names
+        self._domain, self._inputs, self._held = domain, names, []
         d = domain.dimension
         self._axes, self._step, self._origin = list(range(d)), [Fraction(1)] * d, [Fraction(0)] * d
         if not domain._is_placed:
@@ -32,6 +32,7 @@ class Frame:
         unit = Fraction(2) ** exponent
         *columns, origin = ([x * unit for x in column] for column in forms.T.tolist())
         moved = [[k for k, value in enumerate(column) if value] for column in columns]
+        self._held = sorted({*range(domain.n_in)}.difference(*moved))
         self._along_axes = all(len(m) == 1 for m in moved) and len({m[0] for m in moved}) == d
         if self._along_axes:
             self._axes = [m[0] for m in moved]
@@ -70,11 +71,24 @@ class Frame:
             ends = sorted(Fraction(b[k]) * self._step[k] + self._origin[k] for b in bounds)
             sides.append((writer.number(ends[0]), writer.number(ends[1]), name))
         text = "on " + _ranges(sides)
-        held = [k for k in range(domain.n_in) if k not in self._axes]
-        if held:
-            origin = domain._forms()[:, -1].tolist()
-            text += ", with " + ", ".join(f"{self._inputs[k]} = {writer.number(origin[k])}" for k in held)
+        if self._held:
+            text += ", with " + ", ".join(f"{name} = {value}" for name, value in self._values_held(digits))
         return text
+
+    def held(self, most, digits=3):
+        """The inputs that do not vary on the domain, as ``x3 = x4 = 0, x5 = 1``; in fewer words, or none,
+        where that takes more than `most` letters."""
+        names_at = {}
+        for name, value in self._values_held(digits):
+            names_at.setdefault(value, []).append(name)
+        text = ", ".join(" = ".join([*names, value]) for value, names in names_at.items())
+        if len(text) <= most:
+            return text
+        return f"all other inputs = {next(iter(names_at))}" if len(names_at) == 1 else ""
+
+    def _values_held(self, digits):
+        writer, origin = Writer(self.names, digits), self._domain._forms()[:, -1].tolist()
+        return [(self._inputs[k], writer.number(origin[k])) for k in self._held]
 
     def _vectors(self):
         if isinstance(self._domain, Segment):

@@ -22,10 +22,12 @@ _LIGHT = ("#77AADD", "#EE8866", "#EEDD88", "#FFAABB", "#99DDFF", "#44BB99", "#BB
 _SIZE = (7.0, 6.0)  # inches
 _PIXELS = 600
 _LEAST_WITH_ARROW = 1 / 400  # of the area
+_MOST_IN_TITLE = 50  # letters
 
 
 def regions(result, ax=None, color_by="region", output=0, names=None):
-    """Draw the regions of a two-dimensional domain.
+    """Draw the regions of a two-dimensional domain. The title says how many, and where a slice holds the
+    inputs that do not vary, if that is short.
 
     Parameters
     ----------
@@ -104,7 +106,8 @@ def regions(result, ax=None, color_by="region", output=0, names=None):
         axis.set_label_text(frame.names[k])
         _show_inputs(axis, frame, k)
     count = counted(len(result), "activation region")
-    ax.set_title(f"{count}, proved" if result.status == "complete" else f"{count}, and there are more")
+    title = f"{count}, proved" if result.status == "complete" else f"{count}, and there are more"
+    ax.set_title("\n".join(filter(None, (title, frame.held(_MOST_IN_TITLE)))))
     return ax
 
 
