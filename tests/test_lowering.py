@@ -286,6 +286,28 @@ def test_absurd_sizes_are_refused_before_they_are_allocated():
             x = concat([x, x], 1)
 
 
+def test_values_of_many_units_are_counted_before_they_are_repeated():
+    x = Graph(np.float32).input((1, 2**13))
+    y = (x @ np.ones((2**13, 2)))[:, np.zeros(2**14, int)]
+    with pytest.raises(UnsupportedModelError, match=r"\(16384, 8192\), there are 134217728 weights"):
+        lower(x, y)
+
+
+def test_elements_that_a_product_takes_twice_need_no_matrix_of_all_it_takes():
+    x = Graph(np.float64).input((1, 2**12))
+    ((W, _),), _ = lower(x, x[:, np.arange(2**15) % 2**12] @ np.ones((2**15, 2)))
+    assert W.shape == (2, 2**12) and (W == 8).all()
+
+
+def test_zeros_in_a_product_round_nothing():
+    x = Graph(np.float64).input((1, 4))
+    points = RNG.normal(size=(5, 4))
+    apart = concat([x[:, :2] @ A[:2], x[:, 2:] @ A[:2]], 1)
+    together = x @ np.block([[A[:2], 0 * A[:2]], [0 * A[:2], A[:2]]])
+    bounds = [rounding_bound(x, y, points, 2.0**-53) for y in (apart, together)]
+    assert np.allclose(*bounds, rtol=1e-12, atol=0)
+
+
 def test_a_chain_of_many_thousand_folds_is_lowered_without_recursion():
     x = y = Graph(np.float64).input((1, 1))
     for _ in range(5000):

@@ -402,6 +402,8 @@ class _Map:
         return self._replace(n_units=n_units, W=matrix)
 
     def take(self, rows):
+        if self.index is None:
+            _admit_matrix((len(rows), self.n_units), len(rows) * self.n_units, _MAX_MATRIX_ELEMENTS)
         W, b, index = (a if a is None else a[rows] for a in (self.W, self.b, self.index))
         return self._replace(W=W, b=b, index=index)
 
@@ -431,18 +433,22 @@ class _Map:
         b = self.b
         if b is not None:
             b = (b.astype(self.wide).reshape(runs, k) @ matrix.astype(self.wide)).ravel()
-        if self.index is None or any(len(np.unique(i)) < k for i in self.index.reshape(runs, k)):
-            W = self.dense().astype(self.wide).reshape(runs, k, self.n_units)
+        if self.index is None:
+            W = self.W.astype(self.wide).reshape(runs, k, self.n_units)
             W = np.matmul(matrix.T.astype(self.wide), W).reshape(runs * m, self.n_units)
         elif runs == 1 and self.W is None and np.array_equal(self.index, np.arange(self.n_units)):
             W = matrix.T
         else:
             scale = np.ones(1, matrix.dtype) if self.W is None else self.W.reshape(runs, 1, k)
             blocks = np.broadcast_to(matrix.T * scale, (runs, m, k))
-            W = _zeros((runs, m, self.n_units), blocks.dtype)
-            for row, index, block in zip(W, self.index.reshape(runs, k), blocks):
-                row[:, index] = block
-            W = W.reshape(runs * m, self.n_units)
+            indices = self.index.reshape(runs, k)
+            is_once = (np.diff(np.sort(indices), axis=1) > 0).all()
+            W = _zeros((runs * m, self.n_units), blocks.dtype if is_once else self.wide)
+            for rows, index, block in zip(W.reshape(runs, m, self.n_units), indices, blocks):
+                if is_once:
+                    rows[:, index] = block
+                else:
+                    np.add.at(rows, (slice(None), index), block)
         return self._replace(W=W, b=b, index=None)
 
     def _replace(self, **changes):
@@ -552,7 +558,7 @@ class _MatMul:
     def run(self, unit, operand):
         matrix = self.matrix.astype(float)
         value, error = (a.reshape(len(a), -1, len(matrix)) for a in operand)
-        n = len(matrix) + 2
+        n = np.count_nonzero(matrix, axis=0) + 2
         size = abs(value) @ abs(matrix)
         error = error @ abs(matrix) + n * unit / (1 - n * unit) * size
         return (value @ matrix).reshape(len(value), -1), error.reshape(len(value), -1)
