@@ -1,8 +1,6 @@
 """What the layers, operations and activations of Keras compute, on a `Tensor`.
 
 Each is a function in a table, under the name of its class; `ACTIVATIONS` has those that Keras knows by name.
-Convolutions and pooling take the windows of a tensor, (1, *places, channels, *size), and of each a product
-with a matrix, a sum or a maximum.
 """
 
 import functools
@@ -10,11 +8,21 @@ import math
 import operator
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from ..errors import UnsupportedModelError
 from ..lowering import concat, maximum, minimum
 from . import optional
+from .windows import (
+    Windows,
+    average_of_all,
+    average_pooling,
+    channels_last,
+    convolution,
+    largest_of_all,
+    max_pooling,
+    padded,
+    same_widths,
+)
 
 __all__ = ["ACTIVATIONS", "FINAL", "FINAL_ACTIVATIONS", "LAYERS", "N_WEIGHTS", "OPERATIONS", "array"]
 
@@ -106,69 +114,23 @@ def _channels_last(function):
     def run(layer, x):
         if getattr(layer, "data_format", "channels_last") == "channels_last":
             return function(layer, x)
-        y = function(layer, x.rearrange(lambda a: np.moveaxis(a, 1, -1)))
-        return y.rearrange(lambda a: np.moveaxis(a, -1, 1))
+        return channels_last(functools.partial(function, layer), x)
 
     return run
 
 
-def _widths(layer, shape, size, strides, dilation):
-    """How far each side is padded: as TensorFlow does it, ``"same"`` makes ceil(n / stride) windows."""
-    widths = []
-    for n, k, s, d in zip(shape[1:-1], size, strides, dilation):
-        span = (k - 1) * d + 1
-        if layer.padding == "same":
-            total = max((-(-n // s) - 1) * s + span - n, 0)
-            widths.append((total // 2, total - total // 2))
-        else:
-            widths.append((span - 1, 0) if layer.padding == "causal" else (0, 0))
-    return widths
-
-
-def _around(widths):
-    return [(0, 0), *widths, (0, 0)]
-
-
-def _padded(x, widths):
-    """Edges repeated on each side of each dimension of space."""
-    if not np.any(widths):
-        return x
-    x.graph.admit([n + sum(w) for n, w in zip(x.shape, _around(widths))])
-    return x.rearrange(lambda a: np.pad(a, _around(widths), "edge"))
-
-
-def _zero_padded(x, widths):
-    padded = _padded(x, widths)
-    return padded * _inside(x, widths) if np.any(widths) else x
-
-
-def _inside(x, widths):
-    """1 where a tensor lies among its padding, 0 elsewhere."""
-    return np.pad(np.ones((1, *x.shape[1:-1], 1)), _around(widths))
-
-
-def _windows(a, size, strides, dilation):
-    """The windows of an array (1, *space, channels): (1, *places, channels, *size)."""
-    spans = [(k - 1) * d + 1 for k, d in zip(size, dilation)]
-    steps = tuple(slice(None, None, n) for n in (1, *strides, 1, *dilation))
-    return sliding_window_view(a, spans, tuple(range(1, a.ndim - 1)))[steps]
-
-
-def _windowed(x, size, strides, dilation):
-    places = [(n - (k - 1) * d - 1) // s + 1 for n, k, s, d in zip(x.shape[1:-1], size, strides, dilation)]
-    x.graph.admit((*places, x.shape[-1], *size))
-    return x.rearrange(lambda a: _windows(a, size, strides, dilation))
+def _windows(layer, x, size, dilation):
+    space = x.shape[1:-1]
+    widths = [(0, 0)] * len(size)
+    if layer.padding == "same":
+        widths = same_widths(space, size, layer.strides, dilation)
+    elif layer.padding == "causal":
+        widths = [((k - 1) * d, 0) for k, d in zip(size, dilation)]
+    return Windows(space, size, layer.strides, dilation, widths)
 
 
 def _convolved(layer, x, kernel, groups):
-    """`kernel` is (*size, channels / groups, filters)."""
-    *size, depth, filters = kernel.shape
-    how = size, layer.strides, layer.dilation_rate
-    windows = _windowed(_zero_padded(x, _widths(layer, x.shape, *how)), *how)
-    windows = windows.reshape((*windows.shape[: x.ndim - 1], groups, depth * math.prod(size)))
-    matrices = np.moveaxis(kernel, -2, 0).reshape(-1, groups, filters // groups)
-    parts = [windows[..., g, :] @ matrices[:, g] for g in range(groups)]
-    return parts[0] if groups == 1 else concat(parts, -1)
+    return convolution(x, kernel, _windows(layer, x, kernel.shape[:-2], layer.dilation_rate), groups)
 
 
 def _convolution(layer, x):
@@ -190,53 +152,24 @@ def _separable_convolution(layer, x):
     return _biased(layer, y @ pointwise.reshape(pointwise.shape[-2:]))
 
 
-def _pooled(layer, x, pad):
-    """The elements of each window, (1, *places, channels, k), and how many of them are no padding."""
-    how = layer.pool_size, layer.strides, (1,) * len(layer.pool_size)
-    widths = _widths(layer, x.shape, *how)
-    windows = _windowed(pad(x, widths), *how)
-    n_inside = _windows(_inside(x, widths), *how).sum(tuple(range(-len(layer.pool_size), 0)))
-    return windows.reshape((*windows.shape[: x.ndim], -1)), n_inside
+def _pooling(function):
+    def run(layer, x):
+        size = layer.pool_size
+        return function(x, _windows(layer, x, size, (1,) * len(size)))
 
-
-def _average_pooling(layer, x):
-    elements, n_inside = _pooled(layer, x, _zero_padded)
-    return _sum_of_last(elements) / n_inside
-
-
-def _max_pooling(layer, x):
-    """A window has the elements of an edge where it passes that, so the padding is never larger."""
-    elements, _ = _pooled(layer, x, _padded)
-    return _largest_of_last(elements)
-
-
-def _sum_of_last(x):
-    return x @ np.ones(x.shape[-1])
-
-
-def _average_of_last(x):
-    return _sum_of_last(x) / x.shape[-1]
-
-
-def _largest_of_last(x):
-    while x.shape[-1] > 1:
-        half = x.shape[-1] // 2
-        larger = x[..., :half].maximum(x[..., half : 2 * half])
-        x = concat([larger, x[..., 2 * half :]], -1) if x.shape[-1] % 2 else larger
-    return x[..., 0]
+    return run
 
 
 def _global_pooling(function):
     def run(layer, x):
-        places = x.reshape((1, -1, x.shape[-1])).rearrange(lambda a: np.swapaxes(a, 1, 2))
-        y = function(places)
+        y = function(x)
         return y.reshape((1,) * (x.ndim - 1) + (-1,)) if layer.keepdims else y
 
     return run
 
 
 def _zero_padding(layer, x):
-    return _zero_padded(x, np.reshape(layer.padding, (-1, 2)).tolist())
+    return padded(x, [(0, 0), *np.reshape(layer.padding, (-1, 2)).tolist(), (0, 0)])
 
 
 def _cropping(layer, x):
@@ -266,13 +199,13 @@ _IDENTITIES = """
 
 LAYERS = {
     **dict.fromkeys(_IDENTITIES, lambda layer, x: x),
-    **_ranked("AveragePooling", _channels_last(_average_pooling)),
+    **_ranked("AveragePooling", _channels_last(_pooling(average_pooling))),
     **_ranked("Conv", _channels_last(_convolution)),
     **_ranked("Cropping", _channels_last(_cropping)),
     **_ranked("DepthwiseConv", _channels_last(_depthwise_convolution), (1, 2)),
-    **_ranked("GlobalAveragePooling", _channels_last(_global_pooling(_average_of_last))),
-    **_ranked("GlobalMaxPooling", _channels_last(_global_pooling(_largest_of_last))),
-    **_ranked("MaxPooling", _channels_last(_max_pooling)),
+    **_ranked("GlobalAveragePooling", _channels_last(_global_pooling(average_of_all))),
+    **_ranked("GlobalMaxPooling", _channels_last(_global_pooling(largest_of_all))),
+    **_ranked("MaxPooling", _channels_last(_pooling(max_pooling))),
     **_ranked("SeparableConv", _channels_last(_separable_convolution), (1, 2)),
     **_ranked("UpSampling", _channels_last(_up_sampling)),
     **_ranked("ZeroPadding", _channels_last(_zero_padding)),
