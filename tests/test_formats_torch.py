@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import math
 import sys
 import warnings
 
@@ -105,6 +106,147 @@ def test_batch_norm_is_folded_into_the_weights():
     assert check(module).widths == (4,)
 
 
+OF_SPACE = {
+    (4, 9): """
+        Conv1d(4, 3, 3)
+        Conv1d(4, 6, 2, stride=2, padding=1, dilation=3, groups=2)
+        Conv1d(4, 8, 4, padding="same", groups=4, bias=False)
+        Conv1d(4, 2, 3, padding="same", dilation=2)
+        AvgPool1d(3, 2)
+        AvgPool1d(4, 3, 2, ceil_mode=True)
+        AvgPool1d(3, 2, 1, count_include_pad=False)
+        MaxPool1d(3)
+        MaxPool1d(3, 1, 1, dilation=2)
+        MaxPool1d(2, 3, ceil_mode=True)
+        AdaptiveAvgPool1d(3)
+        AdaptiveAvgPool1d(1)
+        ConstantPad1d((2, 1), 0.7)
+        ZeroPad1d((1, -2))
+        BatchNorm1d(4)
+        Dropout1d(0.5)
+    """,
+    (2, 6, 5): """
+        Conv2d(2, 3, (3, 2))
+        Conv2d(2, 4, 3, stride=(2, 1), padding=(1, 2), groups=2)
+        Conv2d(2, 2, (2, 4), padding="same", dilation=(2, 1))
+        Conv2d(2, 3, 1, padding="valid", bias=False)
+        Conv2d(2, 1, (6, 5))
+        Conv2d(2, 1, 5, padding=4, stride=7)
+        AvgPool2d(2)
+        AvgPool2d((3, 2), (1, 2), 1)
+        AvgPool2d(3, 2, 1, count_include_pad=False)
+        AvgPool2d(2, 3, 1, ceil_mode=True)
+        AvgPool2d((2, 3), 2, 1, ceil_mode=True, count_include_pad=False)
+        AvgPool2d(3, 2, 1, divisor_override=5)
+        MaxPool2d(2)
+        MaxPool2d((3, 2), 1, (1, 0), dilation=(2, 1))
+        MaxPool2d(3, 2, 1, ceil_mode=True)
+        MaxPool2d(3, 1, 1, dilation=2)
+        MaxPool2d((6, 5))
+        AdaptiveAvgPool2d(1)
+        AdaptiveAvgPool2d((3, None))
+        ConstantPad2d(1, 0)
+        ConstantPad2d((-1, 2, 0, 1), -3.0)
+        ZeroPad2d((1, 0, 2, 3))
+        BatchNorm2d(2)
+        Dropout2d(0.5)
+        PReLU(2)
+    """,
+    (2, 3, 4, 3): """
+        Conv3d(2, 2, 2)
+        Conv3d(2, 4, (3, 2, 1), (1, 2, 1), (1, 1, 0), groups=2)
+        Conv3d(2, 1, 2, padding="same")
+        AvgPool3d(2, 1)
+        AvgPool3d((2, 3, 2), 2, 1, ceil_mode=True, count_include_pad=False)
+        MaxPool3d(2, 1, 1)
+        MaxPool3d((1, 2, 3), dilation=(1, 2, 1))
+        AdaptiveAvgPool3d((1, 2, 3))
+        ConstantPad3d(1, 0.5)
+        ZeroPad3d((1, 0, 0, 1, 2, 0))
+        BatchNorm3d(2)
+        Dropout3d(0.5)
+    """,
+}
+OF_SPACE = [(shape, text.strip()) for shape, texts in OF_SPACE.items() for text in texts.strip().splitlines()]
+
+
+def check_of_space(module, shape):
+    return check(module, int(np.prod(shape)), shape, input_shape=shape)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
+@pytest.mark.parametrize("shape, layer", OF_SPACE)
+def test_each_layer_of_space_computes_what_torch_says(dtype, shape, layer):
+    module = eval(f"nn.{layer}").to(torch.float32 if dtype == np.float32 else torch.float64)
+    if hasattr(module, "running_var"):
+        module.running_mean.normal_(), module.running_var.uniform_(0.1, 2)
+    check_of_space(nn.Sequential(module), shape)
+
+
+@pytest.mark.parametrize("padding", [0, 1, 2])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("kernel, dilation", [(1, 1), (2, 1), (3, 1), (3, 2), (4, 1)])
+def test_windows_of_every_kind_lie_where_torch_has_them(kernel, dilation, stride, padding):
+    check_of_space(nn.Conv1d(2, 3, kernel, stride, padding, dilation), (2, 8))
+    for ceil_mode in (False, True):
+        if 2 * padding <= kernel:
+            check_of_space(nn.MaxPool1d(kernel, stride, padding, dilation, ceil_mode=ceil_mode), (1, 8))
+        if 2 * padding <= kernel and dilation == 1:
+            for counted in (False, True):
+                check_of_space(nn.AvgPool1d(kernel, stride, padding, ceil_mode, counted), (1, 8))
+
+
+def test_a_convolution_keeps_its_weights_bit_for_bit():
+    layer = nn.Conv1d(1, 1, 3, padding=1)
+    net = check_of_space(layer, (1, 3))
+    (W,), (b,) = net.weights, net.biases
+    a, b0, c = layer.weight.detach().numpy().ravel()
+    assert np.array_equal(W, [[b0, c, 0], [a, b0, c], [0, a, b0]])
+    assert (b == layer.bias.item()).all()
+
+
+def test_convolutional_networks_are_imported_as_perceptrons_are():
+    features = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False),
+        nn.Conv2d(4, 6, 1),
+        nn.LeakyReLU(0.1),
+        nn.Dropout2d(),
+    )
+    module = nn.Sequential(features, nn.AvgPool2d(2), nn.Flatten(), nn.Linear(6 * 4, 3))
+    module.train()
+    module(torch.randn(8, 1, 8, 8) + 1)
+    assert check_of_space(module, (1, 8, 8)).n_out == 3
+    check_of_space(nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3)), (1, 8, 8))
+
+
+FORWARDS_OF_SPACE = {
+    "conv": lambda m, x: F.relu(F.conv2d(x, m.kernel, padding=1, stride=2)),
+    "grouped conv": lambda m, x: torch.conv2d(x, m.kernel[:, :1], m.mean, padding="same", groups=2),
+    "conv of one dimension": lambda m, x: F.conv1d(x.flatten(2), m.kernel[..., 0], m.mean, 2, 1),
+    "conv of three dimensions": lambda m, x: F.conv3d(x.unsqueeze(4), m.kernel[..., None]),
+    "max pool": lambda m, x: F.max_pool2d(x, 2) + torch.max_pool2d(x, 3, 2, 1),
+    "max pool of one dimension": lambda m, x: F.max_pool1d(x.flatten(2), 3, stride=2, padding=1),
+    "max pool of three dimensions": lambda m, x: F.max_pool3d(x.unsqueeze(1), (1, 2, 2), ceil_mode=True),
+    "average pool": lambda m, x: F.avg_pool2d(F.relu(x), (2, 3), count_include_pad=False),
+    "average pool of one dimension": lambda m, x: F.avg_pool1d(x.flatten(2), 3, 2, 1, True),
+    "average pool of three dimensions": lambda m, x: F.avg_pool3d(x.unsqueeze(1), 2, divisor_override=3),
+    "adaptive pool": lambda m, x: torch.flatten(F.adaptive_avg_pool2d(x, (1, 3)), 1),
+    "pad": lambda m, x: F.pad(x, (1, 2)) + F.pad(x, (1, 2, 0, 0), value=2.0),
+    "dropout": lambda m, x: F.dropout2d(x, training=m.training),
+}
+
+
+@pytest.mark.parametrize("forward", FORWARDS_OF_SPACE.values(), ids=FORWARDS_OF_SPACE)
+def test_what_a_forward_writes_of_space_is_what_is_imported(forward):
+    module = Of(forward)
+    module.kernel = nn.Parameter(torch.randn(4, 2, 3, 3))
+    check_of_space(module.eval(), (2, 4, 6))
+
+
 FORWARDS = {
     "functional relu": lambda m, x: m.second(F.relu(m.first(x))),
     "torch relu": lambda m, x: torch.relu(m.second(m.first(x).relu())),
@@ -169,6 +311,8 @@ def test_the_number_of_inputs_is_found_or_asked_for():
     assert check(nn.ReLU(), 5, input_shape=(5,)).n_in == 5
     with pytest.raises(UnsupportedModelError, match=r"\(1, 7\).*input_shape sets it"):
         from_torch(nn.Linear(3, 2), input_shape=(7,))
+    with pytest.raises(UnsupportedModelError, match=r"2 dimensions of space.*input_shape sets it"):
+        from_torch(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2)))
 
 
 def test_a_module_that_only_takes_one_point_is_compared_point_by_point():
@@ -273,6 +417,55 @@ def test_what_is_piecewise_linear_but_not_read_yet_is_listed_by_itself():
 def test_forwards_that_cannot_be_imported_say_why(forward, match):
     with pytest.raises(UnsupportedModelError, match=match):
         from_torch(Of(forward))
+
+
+@pytest.mark.parametrize(
+    "layer, match",
+    [
+        (nn.Conv2d(2, 3, 3, padding_mode="reflect"), r"Conv2d \('0'\): with padding_mode 'reflect'"),
+        (nn.MaxPool2d(2, return_indices=True), "with return_indices=True"),
+        (nn.AdaptiveAvgPool2d((2, 3)), r"to \(2, 3\), which does not divide \(6, 5\)"),
+        (nn.ConstantPad2d(1, -math.inf), "padding with -inf"),
+        (nn.ConstantPad2d((-3, -2, 0, 0), 0), "empty"),
+        (nn.ReflectionPad2d(1), r"ReflectionPad2d \('0'\)$"),
+        (nn.ConvTranspose2d(2, 3, 3), r"ConvTranspose2d \('0'\)$"),
+        (nn.Conv2d(3, 3, 3), r"for 2 channels \(for points of shape \(2, 6, 5\); input_shape sets it\)"),
+        (nn.Conv1d(2, 3, 3), "wanted the batch, channels and 1 dimensions of space"),
+        (nn.MaxPool3d(2), "wanted the batch, channels and 3 dimensions of space"),
+        (nn.Conv2d(2, 3, 7), "a window of 7 in 6 places, padded by 0 and 0"),
+        (Of(lambda m, x: F.max_pool2d(x, 2, return_indices=True)[0]), "max_pool2d_with_indices"),
+        (Of(lambda m, x: F.pad(x, (1, 1), mode="replicate")), "with mode 'replicate'"),
+        (Of(lambda m, x: F.conv2d(x, x)), "with weights that depend on the input"),
+        (Of(lambda m, x: F.avg_pool2d(x, 2, stride=(-1, 1))), r"with strides \[-1, 1\] in a space of shape"),
+    ],
+    ids=lambda value: str(value).partition("\n")[0],
+)
+def test_layers_of_space_that_cannot_be_imported_say_why(layer, match):
+    with pytest.raises(UnsupportedModelError, match=match):
+        from_torch(nn.Sequential(layer), input_shape=(2, 6, 5))
+
+
+def test_layers_of_space_are_listed_with_the_rest():
+    module = nn.Sequential(nn.MaxPool2d(2, return_indices=True), nn.Tanh(), nn.LPPool2d(2, 2), nn.Flatten())
+    with pytest.raises(UnsupportedModelError, match="MaxPool2d.*Tanh.*LPPool2d") as caught:
+        from_torch(module, input_shape=(1, 4, 4))
+    assert len(caught.value.operators) == 3
+
+
+@pytest.mark.parametrize(
+    "module, shape, match",
+    [
+        (nn.Conv2d(8, 1, 64, padding=32, bias=False), (8, 64, 64), r"Conv2d \('0'\): .*elements together"),
+        (nn.ZeroPad2d(2**40), (1, 2, 2), r"ZeroPad2d \('0'\): .*elements together"),
+        (nn.Conv1d(2**14, 2**14, 1, groups=2**14), (2**14, 1), r"Conv1d \('0'\): .*elements together"),
+        (nn.Conv2d(3, 8, 3, padding=1), (3, 64, 64), r"\(32768, 12288\), there are 402653184 weights"),
+        (nn.Sequential(nn.Conv2d(1, 1, 9, stride=2), nn.MaxPool2d(9, 1)), (1, 64, 64), "weights to compute"),
+    ],
+    ids=lambda value: str(value).partition("\n")[0],
+)
+def test_layers_of_too_many_weights_are_refused_before_these_are_made(module, shape, match):
+    with pytest.raises(UnsupportedModelError, match=match):
+        from_torch(module, input_shape=shape)
 
 
 def test_two_inputs_are_refused():

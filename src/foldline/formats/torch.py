@@ -5,6 +5,7 @@ input is computed by torch itself; the others take constants as NumPy arrays.
 """
 
 import copy
+import functools
 import math
 import operator
 import re
@@ -15,6 +16,7 @@ from ..errors import UnsupportedModelError
 from ..lowering import Graph, Tensor, concat, maximum, minimum
 from . import optional, unsupported
 from .check import checked_network
+from .windows import Windows, average_pooling, channels_last, convolution, max_pooling, padded, same_widths
 
 __all__ = ["from_torch"]
 
@@ -297,6 +299,101 @@ def _batch_norm(x, running_mean, running_var, weight=None, bias=None, training=F
     return x.batch_norm(running_mean, running_var, weight, bias, eps)
 
 
+def _batch_norm_layer(rank, m, x):
+    return _batch_norm(x, *map(_array, (m.running_mean, m.running_var, m.weight, m.bias)), eps=m.eps)
+
+
+def _space(x, rank):
+    if x.ndim != rank + 2:
+        raise ValueError(
+            f"a tensor of shape {tuple(x.shape)}; wanted the batch, channels and {rank} dimensions of space"
+        )
+    return x.shape[2:]
+
+
+def _each(value, rank):
+    """The number, or the numbers, for each dimension of space."""
+    return np.broadcast_to(value, rank).tolist()
+
+
+def _convolution(rank, x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    if isinstance(weight, Tensor) or isinstance(bias, Tensor):
+        raise UnsupportedModelError("with weights that depend on the input")
+    space, size = _space(x, rank), weight.shape[2:]
+    stride, dilation = _each(stride, rank), _each(dilation, rank)
+    if padding == "same":
+        widths = same_widths(space, size, stride, dilation)
+    else:
+        widths = [(n, n) for n in _each(0 if padding == "valid" else padding, rank)]
+    at = Windows(space, size, stride, dilation, widths)
+    kernel = np.moveaxis(weight, (1, 0), (-2, -1))
+    return channels_last(convolution, x, kernel, at, groups, bias)
+
+
+def _convolution_layer(rank, m, x):
+    if m.padding_mode != "zeros":
+        raise UnsupportedModelError(f"with padding_mode {m.padding_mode!r}")
+    weight, bias = _array(m.weight), _array(m.bias)
+    return _convolution(rank, x, weight, bias, m.stride, m.padding, m.dilation, m.groups)
+
+
+def _pool_windows(rank, x, size, stride, padding, dilation, ceil):
+    size = _each(size, rank)
+    widths = [(n, n) for n in _each(padding, rank)]
+    return Windows(_space(x, rank), size, _each(stride or size, rank), _each(dilation, rank), widths, ceil)
+
+
+def _average_pool(
+    rank,
+    x,
+    kernel_size,
+    stride=None,
+    padding=0,
+    ceil_mode=False,
+    count_include_pad=True,
+    divisor_override=None,
+):
+    at = _pool_windows(rank, x, kernel_size, stride, padding, 1, ceil_mode)
+    return channels_last(average_pooling, x, at, count_include_pad, divisor_override)
+
+
+def _average_pool_layer(rank, m, x):
+    divisor = getattr(m, "divisor_override", None)
+    return _average_pool(
+        rank, x, m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad, divisor
+    )
+
+
+def _max_pool(
+    rank, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
+):
+    if return_indices:
+        raise UnsupportedModelError("with return_indices=True")
+    at = _pool_windows(rank, x, kernel_size, stride, padding, dilation, ceil_mode)
+    return channels_last(max_pooling, x, at)
+
+
+def _max_pool_layer(rank, m, x):
+    return _max_pool(
+        rank, x, m.kernel_size, m.stride, m.padding, m.dilation, m.ceil_mode, m.return_indices
+    )
+
+
+def _adaptive_pool(rank, x, output_size):
+    space = _space(x, rank)
+    places = [n if m is None else m for n, m in zip(space, _each(output_size, rank))]
+    if any(m < 1 or n % m for n, m in zip(space, places)):
+        raise UnsupportedModelError(f"to {tuple(places)}, which does not divide {tuple(space)}")
+    return _average_pool(rank, x, [n // m for n, m in zip(space, places)])
+
+
+def _pad(x, pad, mode="constant", value=None):
+    if mode != "constant":
+        raise UnsupportedModelError(f"with mode {mode!r}")
+    widths = np.reshape(pad, (-1, 2)).tolist()[::-1]
+    return padded(x, [(0, 0)] * (x.ndim - len(widths)) + widths, value or 0.0)
+
+
 def _flatten(x, start_dim=0, end_dim=-1):
     start, end = start_dim % x.ndim, end_dim % x.ndim
     return x.reshape((*x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :]))
@@ -378,11 +475,30 @@ def _chunk(x, chunks, dim=0):
     return tuple(x.rearrange(lambda a, i=i: np.take(a, i, dim)) for i in parts)
 
 
+def _ranked(module, name, function):
+    """What `module` has for 1, 2 and 3 dimensions of space, and a function that takes their number first."""
+    return {getattr(module, name.format(rank)): functools.partial(function, rank) for rank in (1, 2, 3)}
+
+
 def _layers(nn):
     """Layer classes, and functions of the layer and its input."""
-    keep = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+    keep = (
+        nn.Identity,
+        nn.Dropout,
+        nn.Dropout1d,
+        nn.Dropout2d,
+        nn.Dropout3d,
+        nn.AlphaDropout,
+        nn.FeatureAlphaDropout,
+    )
     return {
-        **{layer: lambda m, x: x for layer in keep},
+        **dict.fromkeys(keep, lambda m, x: x),
+        **_ranked(nn, "AdaptiveAvgPool{}d", lambda rank, m, x: _adaptive_pool(rank, x, m.output_size)),
+        **_ranked(nn, "AvgPool{}d", _average_pool_layer),
+        **_ranked(nn, "BatchNorm{}d", _batch_norm_layer),
+        **_ranked(nn, "ConstantPad{}d", lambda rank, m, x: _pad(x, m.padding, value=m.value)),
+        **_ranked(nn, "Conv{}d", _convolution_layer),
+        **_ranked(nn, "MaxPool{}d", _max_pool_layer),
         nn.Linear: lambda m, x: _linear(x, _array(m.weight), _array(m.bias)),
         nn.ReLU: lambda m, x: x.relu(),
         nn.ReLU6: lambda m, x: _relu6(x),
@@ -390,9 +506,6 @@ def _layers(nn):
         nn.PReLU: lambda m, x: _prelu(x, _array(m.weight)),
         nn.Hardtanh: lambda m, x: x.clip(m.min_val, m.max_val),
         nn.Hardsigmoid: lambda m, x: _hardsigmoid(x),
-        nn.BatchNorm1d: lambda m, x: _batch_norm(
-            x, *map(_array, (m.running_mean, m.running_var, m.weight, m.bias)), eps=m.eps
-        ),
         nn.Flatten: lambda m, x: _flatten(x, m.start_dim, m.end_dim),
     }
 
@@ -419,7 +532,8 @@ def _functions(torch):
         minimum: (torch.minimum, torch.min),
         _linear: (F.linear,),
         _batch_norm: (F.batch_norm,),
-        _dropout: (F.dropout, F.alpha_dropout),
+        _dropout: (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout),
+        _pad: (F.pad,),
         _flatten: (torch.flatten,),
         _reshape: (torch.reshape,),
         _permute: (torch.permute,),
@@ -432,7 +546,14 @@ def _functions(torch):
         _getitem: (operator.getitem,),
         _getattr: (getattr,),
     }
-    return {target: function for function, targets in table.items() for target in targets}
+    return {
+        **{target: function for function, targets in table.items() for target in targets},
+        **_ranked(F, "adaptive_avg_pool{}d", _adaptive_pool),
+        **_ranked(F, "avg_pool{}d", _average_pool),
+        **_ranked(F, "conv{}d", _convolution),
+        **_ranked(F, "max_pool{}d", _max_pool),
+        **_ranked(torch, "max_pool{}d", _max_pool),
+    }
 
 
 _METHODS = {
