@@ -128,6 +128,28 @@ def test_the_form_of_the_mnist_files():
     assert net == Network([(constants["W"], constants["B"]), (constants["V"], constants["C"])])
 
 
+def test_the_form_of_the_convolutional_mnist_files():
+    constants = {"K": array(3, 1, 5, 5), "L": array(3), "M": array(4, 3, 4, 4), "N": array(4)}
+    constants |= {"W": array(6, 16), "B": array(6), "V": array(2, 6), "C": array(2)}
+    constants |= {"zero": np.array(0), "rest": np.array(-1)}
+    nodes = [
+        node("Conv", "x K L", "a", kernel_shape=[5, 5], pads=[2, 2, 2, 2], strides=[2, 2], group=1),
+        node("Relu", "a", "b"),
+        node("Conv", "b M N", "c", kernel_shape=[4, 4], pads=[1, 1, 1, 1], strides=[2, 2], dilations=[1, 1]),
+        node("Relu", "c", "d"),
+        node("Shape", "d", "s"),
+        node("Gather", "s zero", "n", axis=0),
+        node("Unsqueeze", "n", "n1", axes=[0]),
+        node("Unsqueeze", "rest", "m1", axes=[0]),
+        node("Concat", "n1 m1", "t", axis=0),
+        node("Reshape", "d t", "f"),
+        node("Gemm", "f W B", "g", transB=1),
+        node("Relu", "g", "h"),
+        node("Gemm", "h V C", "y", transB=1),
+    ]
+    assert check(model(nodes, constants, (1, 1, 8, 8), opset=9), 64).widths == (48, 16, 6)
+
+
 def test_weights_on_the_left_of_a_column():
     nodes = [
         node("Transpose", "x", "t"),
@@ -232,6 +254,117 @@ def test_each_operator_computes_what_onnx_says(nodes, constants):
 )
 def test_the_attribute_forms_of_older_opsets(nodes, opset):
     check(model(nodes, opset=opset))
+
+
+# Windows: the shape of a point, and one of what passes over it, with its kernel's shape where it has one.
+LINE, PLANE, SPACE = (2, 9), (2, 6, 5), (2, 3, 4, 3)
+WINDOWS = [
+    (LINE, "Conv", dict(), (3, 2, 3)),
+    (LINE, "Conv", dict(strides=[2], pads=[1, 2], dilations=[3]), (3, 2, 2)),
+    (LINE, "Conv", dict(group=2, auto_pad="SAME_UPPER", strides=[2]), (4, 1, 4)),
+    (LINE, "AveragePool", dict(kernel_shape=[3], pads=[0, 2], strides=[2]), None),
+    (LINE, "MaxPool", dict(kernel_shape=[3], dilations=[2], pads=[1, 2]), None),
+    (LINE, "GlobalAveragePool", dict(), None),
+    (LINE, "GlobalMaxPool", dict(), None),
+    (PLANE, "Conv", dict(kernel_shape=[3, 2]), (3, 2, 3, 2)),
+    (PLANE, "Conv", dict(pads=[1, 0, 2, 3], strides=[2, 1], group=2), (2, 1, 3, 2)),
+    (PLANE, "Conv", dict(auto_pad="SAME_LOWER", strides=[1, 2]), (1, 2, 2, 4)),
+    (PLANE, "Conv", dict(auto_pad="VALID", strides=[3, 2]), (3, 2, 2, 2)),
+    (PLANE, "Conv", dict(pads=[4, 4, 4, 4], strides=[7, 7]), (1, 2, 5, 5)),
+    (PLANE, "AveragePool", dict(kernel_shape=[2, 3]), None),
+    (PLANE, "AveragePool", dict(kernel_shape=[3, 3], pads=[1, 0, 1, 2], strides=[2, 1]), None),
+    (PLANE, "AveragePool", dict(kernel_shape=[3, 3], pads=[1, 0, 1, 2], count_include_pad=1), None),
+    (PLANE, "AveragePool", dict(kernel_shape=[3, 2], auto_pad="SAME_LOWER", strides=[2, 2]), None),
+    (PLANE, "AveragePool", dict(kernel_shape=[2, 2], auto_pad="SAME_UPPER"), None),
+    (PLANE, "AveragePool", dict(kernel_shape=[2, 3], strides=[3, 2], ceil_mode=1), None),
+    (PLANE, "MaxPool", dict(kernel_shape=[2, 2], strides=[2, 2]), None),
+    (PLANE, "MaxPool", dict(kernel_shape=[3, 2], pads=[1, 0, 2, 1], strides=[2, 1]), None),
+    (PLANE, "MaxPool", dict(kernel_shape=[3, 3], dilations=[2, 1], pads=[1, 1, 1, 1]), None),
+    (PLANE, "MaxPool", dict(kernel_shape=[3, 2], auto_pad="SAME_UPPER", strides=[2, 2]), None),
+    (PLANE, "MaxPool", dict(kernel_shape=[3, 2], auto_pad="SAME_LOWER", strides=[2, 2]), None),
+    (PLANE, "MaxPool", dict(kernel_shape=[2, 2], strides=[3, 3], ceil_mode=1), None),
+    (PLANE, "MaxPool", dict(kernel_shape=[2, 2], auto_pad="VALID", storage_order=1), None),
+    (PLANE, "GlobalAveragePool", dict(), None),
+    (PLANE, "GlobalMaxPool", dict(), None),
+    (SPACE, "Conv", dict(strides=[1, 2, 1], pads=[1, 1, 0, 1, 1, 0]), (2, 2, 3, 2, 1)),
+    (SPACE, "AveragePool", dict(kernel_shape=[2, 2, 2], pads=[1, 0, 0, 0, 1, 1]), None),
+    (SPACE, "MaxPool", dict(kernel_shape=[2, 2, 2], strides=[2, 1, 2]), None),
+    (SPACE, "GlobalAveragePool", dict(), None),
+]
+
+
+def check_of_space(made, n_in):
+    """Import and compare with onnxruntime, as windows of onnx's own evaluator do not all lie right."""
+    runtime = pytest.importorskip("onnxruntime")
+    net = from_onnx(made)
+    assert net.import_check.source.startswith("onnxruntime") and net.import_check.n_points == 64
+    session = runtime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    shape = [1, *session.get_inputs()[0].shape[1:]]
+    points = (RNG.normal(size=(20, n_in)) * 3).astype(np.float32)
+    wanted = np.stack([session.run(None, {"x": p.reshape(shape)})[0].ravel() for p in points])
+    assert np.allclose(net(points), wanted, rtol=1e-4, atol=1e-4 * (1 + abs(wanted).max()))
+    return net
+
+
+@pytest.mark.parametrize("shape, kind, attributes, kernel", WINDOWS)
+def test_windows_lie_where_onnx_has_them(shape, kind, attributes, kernel):
+    constants = {"W": array(*kernel), "B": array(kernel[0])} if kernel else {}
+    for names in [["x", "W"], ["x", "W", "B"]] if kernel else [["x"]]:
+        used = {name: constants[name] for name in names[1:]}
+        made = model([node(kind, " ".join(names), **attributes)], used, (1, *shape))
+        check_of_space(made, int(np.prod(shape)))
+
+
+def network_of_space(dtype=np.float32):
+    pads = [1, 1, 1, 1]
+    nodes = [
+        node("Conv", "x W B", "a", pads=pads),
+        node("Relu", "a", "b"),
+        node("MaxPool", "b", "c", kernel_shape=[3, 3], strides=[2, 2], pads=pads),
+        node("AveragePool", "c", "d", kernel_shape=[2, 2], pads=pads, count_include_pad=1),
+        node("GlobalAveragePool", "d", "e"),
+        node("Flatten", "e", "y"),
+    ]
+    return nodes, {"W": array(3, 2, 3, 3, dtype=dtype), "B": array(3, dtype=dtype)}, ("N", 2, 6, 5)
+
+
+@pytest.mark.parametrize("opset", [7, 10, 11, 18, 19, 22])
+def test_windows_are_the_same_in_all_opsets(opset):
+    assert check_of_space(model(*network_of_space(), opset=opset), 60).n_out == 3
+
+
+def test_windows_of_doubles_give_float64_networks():
+    assert check(model(*network_of_space(float), kind=DOUBLE), 60).dtype == np.float64
+
+
+PADS = np.array([0, 0, 1, 2, 0, 0, 0, 3])
+
+
+@pytest.mark.parametrize(
+    "inputs, opset, attributes",
+    [
+        ("x", 10, dict(pads=PADS.tolist())),
+        ("x", 7, dict(pads=PADS.tolist(), mode="constant", value=0.5)),
+        ("x pads", 11, dict()),
+        ("x pads value", 13, dict(mode="constant")),
+        ("x pads value axes", 18, dict()),
+        ("x cut", 17, dict()),
+    ],
+)
+def test_padding_in_the_forms_of_all_opsets(inputs, opset, attributes):
+    constants = {"pads": PADS, "value": np.float32(-2), "axes": np.array([1, -1])}
+    constants["cut"] = np.array([0, 1, -1, 0, 0, 0, 2, -2])
+    if "axes" in inputs:
+        constants["pads"] = np.array([1, 2, 0, 1])
+    used = {name: constants[name] for name in inputs.split()[1:]}
+    check_of_space(model([node("Pad", inputs, **attributes)], used, (1, 2, 3, 4), opset=opset), 24)
+
+
+def test_a_convolution_keeps_its_weights_bit_for_bit():
+    W = array(1, 1, 3)
+    net = check(model([node("Conv", "x W", pads=[1, 1])], {"W": W}, (1, 1, 3)))
+    a, b, c = W.ravel()
+    assert np.array_equal(net.weights[0], [[b, c, 0], [a, b, c], [0, a, b]])
 
 
 def test_batch_normalisation_is_folded_into_the_weights():
@@ -383,20 +516,21 @@ def test_every_operator_that_is_not_piecewise_linear_is_listed():
     assert "Relu" not in str(error)
 
 
-def test_convolutions_and_custom_operators_are_named():
+def test_custom_operators_are_named():
     nodes = [
-        node("Conv", "x k", "a", name="conv1"),
+        node("ConvTranspose", "x k", "a", name="conv1"),
         helper.make_node("Gelu", ["a"], ["b"], domain="com.microsoft"),
         node("MaxPool", "b", "y", name="pool", kernel_shape=[1]),
+        node("LpPool", "y", "z", name="end", kernel_shape=[1]),
     ]
-    not_yet = "; and piecewise linear, but not read from ONNX yet: .*conv1.*; .*pool"
-    made = model(nodes, {"k": array(1, 1, 1)}, (1, 1, 3))
-    error = refused(made, f"not piecewise linear, or not supported: com.microsoft.Gelu.*{not_yet}")
-    assert [o.split()[0] for o in error.operators] == ["Conv", "com.microsoft.Gelu", "MaxPool"]
+    not_yet = "; and piecewise linear, but not read from ONNX yet: .*conv1"
+    made = model(nodes, {"k": array(1, 1, 1)}, (1, 1, 3), output="z")
+    error = refused(made, f"not piecewise linear, or not supported: com.microsoft.Gelu.*end.*{not_yet}")
+    assert [o.split()[0] for o in error.operators] == ["ConvTranspose", "com.microsoft.Gelu", "LpPool"]
 
 
 def test_what_is_piecewise_linear_is_not_said_not_to_be():
-    made = model([node("GlobalMaxPool", "x", "y")], shape=(1, 1, 3))
+    made = model([node("DepthToSpace", "x", "y", blocksize=1)], shape=(1, 1, 3, 3))
     assert "not piecewise" not in str(refused(made, "piecewise linear, but not read from ONNX yet"))
     made = model([helper.make_node("Conv", ["x"], ["y"], domain="mine")], shape=(1, 1, 3))
     assert "but not read" not in str(refused(made, "or not supported: mine.Conv"))
@@ -572,6 +706,85 @@ def test_models_that_contradict_themselves_are_refused(nodes, match):
         "zero": np.float32(0),
     }
     refused(model(nodes, constants), match, FormatError)
+
+
+@pytest.mark.parametrize(
+    "nodes, match",
+    [
+        ([node("MaxPool", "x", "y at", kernel_shape=[2, 2])], "second output"),
+        ([node("Pad", "x pads", mode="reflect")], "with mode 'reflect'"),
+        ([node("Pad", "x pads infinite")], "padding with -inf"),
+        ([node("Pad", "x pads one")], "with a value that depends|FLOAT"),
+        ([node("Conv", "k x")], "with weights that depend on the input"),
+        ([node("Conv", "k k", "a"), node("Add", "a x")], "of a constant"),
+        ([node("MaxPool", "x", kernel_shape=[1, 1], pads=[2**40] * 4)], "elements together"),
+        ([node("Pad", "x huge")], "elements together"),
+        ([node("Conv", "x k", pads=[2**12] * 4)], "elements together"),
+        ([node("Conv", "x k", pads=[60] * 4), node("MaxPool", "y", "z", kernel_shape=[9, 9])], "weights to"),
+    ],
+    ids=lambda value: value[0].op_type if isinstance(value, list) else "",
+)
+def test_windows_that_cannot_be_imported_say_why(nodes, match):
+    constants = {
+        "k": array(2, 2, 3, 3),
+        "pads": np.ones(8, int),
+        "huge": np.full(8, 2**40),
+        "infinite": np.float32(-np.inf),
+        "one": np.float16(1),
+    }
+    refused(model(nodes, constants, (1, 2, 6, 5), output=nodes[-1].output[0]), match)
+
+
+@pytest.mark.parametrize(
+    "kind, attributes, match",
+    [
+        ("Conv", dict(kernel_shape=[3, 2]), "kernel_shape is not that of its weights"),
+        ("Conv", dict(group=2), "2 filters of 2 channels in 2 groups, for 2 channels"),
+        ("Conv", dict(group=0), "in 0 groups"),
+        ("Conv", dict(group=-1), "in -1 groups"),
+        ("Conv", dict(strides=[0, 1]), r"with strides \[0, 1\]"),
+        ("Conv", dict(strides=[1]), r"with strides \[1\] in a space of shape \(6, 5\)"),
+        ("Conv", dict(dilations=[1, -1]), r"with dilation \[1, -1\]"),
+        ("Conv", dict(dilations=[9, 1]), "a window of 19 in 6 places"),
+        ("Conv", dict(pads=[1, 1]), r"with padding"),
+        ("Conv", dict(pads=[1, 1, 1]), "Conv"),
+        ("Conv", dict(pads=[-1, 0, 0, 0]), r"with padding \[\(-1, 0\), \(0, 0\)\]"),
+        ("Conv", dict(auto_pad="SAME"), "auto_pad is 'SAME'"),
+        ("Conv", dict(auto_pad=1), "auto_pad is 1; wanted a text"),
+        ("Conv", dict(auto_pad="SAME_UPPER", strides=[0, 0]), "Conv"),
+        ("MaxPool", dict(), r"with size \[\]"),
+        ("MaxPool", dict(kernel_shape=[2]), r"with size \[2\] in a space of shape \(6, 5\)"),
+        ("MaxPool", dict(kernel_shape=[0, 2]), r"with size \[0, 2\]"),
+        ("AveragePool", dict(kernel_shape=[7, 1]), "a window of 7 in 6 places"),
+        ("Pad", dict(), "Pad"),
+        ("Pad", dict(mode=1), "mode is 1; wanted a text"),
+    ],
+)
+def test_windows_that_contradict_themselves_are_refused(kind, attributes, match):
+    constants = {"k": array(2, 2, 3, 3)} if kind == "Conv" else {}
+    made = model([node(kind, " ".join(["x", *constants]), **attributes)], constants, (1, 2, 6, 5))
+    refused(made, match, FormatError)
+
+
+def test_biases_and_tensors_that_do_not_fit_a_convolution_are_refused():
+    constants = {"k": array(2, 2, 3, 3), "b": array(1), "f": array(2, 2)}
+    refused(model([node("Conv", "x k b")], constants, (1, 2, 6, 5)), r"shape \(1,\) for 2", FormatError)
+    refused(model([node("Conv", "x k")], constants, (1, 60)), r"\(1, 60\); wanted the batch", FormatError)
+    refused(model([node("Conv", "x f")], constants, (1, 2, 6, 5)), r"with size \[\]", FormatError)
+
+
+def test_windows_pass_over_each_point_of_a_batch_apart():
+    nodes = [node("Reshape", "x s", "a"), node("Conv", "a k", "b")]
+    nodes += [node("MaxPool", "b", "c", kernel_shape=[2]), node("GlobalMaxPool", "c", "d")]
+    nodes += [node("Reshape", "d t")]
+    constants = {"s": np.array([3, 2, 5]), "t": np.array([1, -1]), "k": array(4, 2, 3)}
+    assert check_of_space(model(nodes, constants, (1, 30)), 30).n_out == 12
+
+
+def test_windows_of_nothing_but_padding_are_refused():
+    for kind in ("AveragePool", "MaxPool"):
+        made = model([node(kind, "x", kernel_shape=[1], pads=[2, 0])], shape=(1, 1, 3))
+        refused(made, "a window of nothing but padding")
 
 
 @pytest.mark.parametrize(

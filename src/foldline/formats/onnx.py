@@ -1,4 +1,4 @@
-"""ONNX: the operators of multilayer perceptrons, as exporters write them.
+"""ONNX: the operators of multilayer perceptrons and convolutional networks, as exporters write them.
 
 Each operator is a function of its attributes and inputs, in `_OPERATORS`. An input is a `Tensor`
 when it depends on the model's input and a NumPy array when it does not, and most functions need
@@ -17,6 +17,17 @@ from ..errors import FormatError, UnsupportedModelError
 from ..lowering import Graph, Tensor, concat, maximum, minimum
 from . import optional, unsupported
 from .check import checked_network
+from .windows import (
+    Windows,
+    average_of_all,
+    average_pooling,
+    channels_last,
+    convolution,
+    largest_of_all,
+    max_pooling,
+    padded,
+    same_widths,
+)
 
 __all__ = ["from_onnx", "read"]
 
@@ -25,9 +36,9 @@ _SHAPE_ONLY = ("Identity", "Cast", "Flatten", "Reshape", "Squeeze", "Unsqueeze")
 _OLDEST_OPSET = 7
 _MAX_ELEMENTS = 2**26
 _NOT_YET = "piecewise linear, but not read from ONNX yet"
-_PIECEWISE_LINEAR = """AveragePool CenterCropPad Col2Im Conv ConvTranspose CumSum DepthToSpace Expand
-    GatherElements GatherND GlobalAveragePool GlobalMaxPool MaxPool Mean Pad ReduceL1 ReduceMax ReduceMean
-    ReduceMin ReduceSum Resize SpaceToDepth Tile TopK Trilu Upsample""".split()
+_PIECEWISE_LINEAR = """CenterCropPad Col2Im ConvTranspose CumSum DepthToSpace Expand GatherElements
+    GatherND Mean ReduceL1 ReduceMax ReduceMean ReduceMin ReduceSum Resize SpaceToDepth Tile TopK Trilu
+    Upsample""".split()
 _UNKNOWN = object()
 
 
@@ -260,6 +271,12 @@ class _Attributes:
         if not isinstance(value, (int, float)):
             raise ValueError(f"{name} is {value!r}; wanted a number")
         return value
+
+    def text(self, name, default):
+        value = self.get(name, default.encode())
+        if not isinstance(value, bytes):
+            raise ValueError(f"{name} is {value!r}; wanted a text")
+        return value.decode()
 
     def axis(self, default):
         return int(self.number("axis", default))
@@ -559,27 +576,109 @@ def _batch_normalization(attributes, x, scale, shift, mean, variance):
     return x.batch_norm(mean, variance, scale, shift, attributes.number("epsilon", 1e-5))
 
 
+def _space(x):
+    """The shape of `x` behind the batch and the channels."""
+    if not isinstance(x, Tensor):
+        raise UnsupportedModelError("of a constant")
+    if x.ndim < 3:
+        raise ValueError(f"a tensor of shape {x.shape}; wanted the batch, channels and dimensions of space")
+    return x.shape[2:]
+
+
+def _windows(attributes, space, size):
+    strides, dilation = (_ints(attributes.get(name, [1] * len(size))) for name in ("strides", "dilations"))
+    auto_pad = attributes.text("auto_pad", "NOTSET")
+    no_pads = [0] * (2 * len(size))
+    if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
+        widths = same_widths(space, size, strides, dilation, more_before=auto_pad == "SAME_LOWER")
+    elif auto_pad in ("NOTSET", "VALID"):
+        widths = _pairs(_ints(attributes.get("pads", no_pads) if auto_pad == "NOTSET" else no_pads))
+    else:
+        raise ValueError(f"auto_pad is {auto_pad!r}")
+    return Windows(space, size, strides, dilation, widths, bool(attributes.get("ceil_mode", 0)))
+
+
+def _pairs(pads):
+    """The widths before and behind each axis, of a list with all those before first."""
+    half = len(pads) // 2
+    return list(zip(pads[:half], pads[half:], strict=True))
+
+
+def _conv(attributes, x, weight, bias=None):
+    if isinstance(weight, Tensor) or isinstance(bias, Tensor):
+        raise UnsupportedModelError("with weights that depend on the input")
+    size = weight.shape[2:]
+    if _ints(attributes.get("kernel_shape", size)) != list(size):
+        raise ValueError(f"kernel_shape is not that of its weights, of shape {weight.shape}")
+    at = _windows(attributes, _space(x), size)
+    kernel = np.moveaxis(weight, (1, 0), (-2, -1))
+    return channels_last(convolution, x, kernel, at, int(attributes.number("group", 1)), bias)
+
+
+def _average_pool(attributes, x):
+    at = _windows(attributes, _space(x), _ints(attributes.get("kernel_shape", [])))
+    return channels_last(average_pooling, x, at, bool(attributes.get("count_include_pad", 0)))
+
+
+def _max_pool(attributes, x):
+    if attributes.n_outputs > 1:
+        raise UnsupportedModelError("with the positions of the largest as a second output")
+    at = _windows(attributes, _space(x), _ints(attributes.get("kernel_shape", [])))
+    return channels_last(max_pooling, x, at)
+
+
+def _global_pool(function):
+    def pool(attributes, x):
+        ones = (1,) * len(_space(x))
+        return channels_last(function, x).reshape((*x.shape[:2], *ones))
+
+    return pool
+
+
+def _pad(attributes, x, pads=None, value=None, axes=None):
+    if isinstance(value, Tensor):
+        raise UnsupportedModelError("with a value that depends on the input")
+    mode = attributes.text("mode", "constant")
+    if mode != "constant":
+        raise UnsupportedModelError(f"with mode {mode!r}")
+    if not isinstance(x, Tensor):
+        raise UnsupportedModelError("of a constant")
+    pads = attributes.get("pads") if pads is None else pads
+    value = attributes.number("value", 0.0) if value is None else value.item()
+    axes = range(x.ndim) if axes is None else _ints(axes)
+    widths = [(0, 0)] * x.ndim
+    for axis, pair in zip(axes, _pairs(_ints(pads)), strict=True):
+        widths[axis] = pair
+    return padded(x, widths, value)
+
+
 _OPERATORS = {
     "Abs": _abs,
     "Add": _elementwise(operator.add),
+    "AveragePool": _average_pool,
     "BatchNormalization": _batch_normalization,
     "Cast": _cast,
     "Clip": _clip,
     "Concat": _concat,
     "Constant": _constant,
+    "Conv": _conv,
     "Div": _elementwise(_quotient),
     "Dropout": _dropout,
     "Flatten": _flatten,
     "Gather": _gather,
     "Gemm": _gemm,
+    "GlobalAveragePool": _global_pool(average_of_all),
+    "GlobalMaxPool": _global_pool(largest_of_all),
     "HardSigmoid": _hard_sigmoid,
     "Identity": _identity,
     "LeakyRelu": _leaky_relu,
     "MatMul": _matmul,
     "Max": _chained(maximum),
+    "MaxPool": _max_pool,
     "Min": _chained(minimum),
     "Mul": _elementwise(operator.mul),
     "Neg": _neg,
+    "Pad": _pad,
     "PRelu": _prelu,
     "Relu": _relu,
     "Reshape": _reshape,
