@@ -94,7 +94,7 @@ def from_keras(model, drop_final=False):
     Maximum, Minimum, Concatenate, Identity, and those that do nothing at inference, as Dropout and
     GaussianNoise. Activations: linear, relu, relu6, leaky_relu, hard_tanh, hard_sigmoid, sparse_sigmoid,
     soft_shrink, or a layer. Arithmetic, indexing, and functions of ``keras.ops`` that do the same. Models may
-    be within the model.
+    be within the model. Convolutions and pooling become dense matrices, of at most 2**26 weights.
 
     `load` gives ``.keras`` files to Keras with ``safe_mode=True``, once everything they name is known to be
     one of these. Where KERAS_BACKEND is not set and Keras' own choice, TensorFlow, is not installed, Keras is
@@ -146,7 +146,14 @@ def from_keras(model, drop_final=False):
 
 
 def from_onnx(model, drop_final=False):
-    """Import an ONNX model: multilayer perceptrons as exporters write them, with residuals.
+    """Import an ONNX model: perceptrons and convolutional networks as exporters write them, with residuals.
+
+    Operators: Gemm, MatMul, Conv, AveragePool, MaxPool (of one output), GlobalAveragePool, GlobalMaxPool, Pad
+    (with a constant), BatchNormalization, Relu, LeakyRelu, PRelu, Abs, Clip, HardSigmoid, Max, Min, Add, Sum,
+    Sub, Neg, Mul and Div by constants, and those that move elements or compute shapes.
+
+    Convolutions and pooling become dense matrices from all elements to all elements; those that are too
+    large, of more than 2**26 weights, are refused.
 
     Parameters
     ----------
@@ -196,10 +203,15 @@ def from_torch(module, drop_final=False, input_shape=None):
     """Import a PyTorch module, as it computes in evaluation mode.
 
     The module is copied, traced with ``torch.fx`` and left alone: its training flags, buffers and
-    gradients stay as they are. Layers: Linear, ReLU, ReLU6, LeakyReLU, PReLU, Hardtanh,
-    Hardsigmoid, BatchNorm1d, Flatten, Dropout, Identity, in any nesting; and in ``forward`` their
-    functional forms, ``abs``, ``clamp``, ``maximum``, ``minimum``, ``cat``, sums and differences of
-    tensors (residuals), arithmetic with constants, indexing and reshaping.
+    gradients stay as they are. Layers: Linear, Conv (padded with zeros), AvgPool, MaxPool (without
+    indices), AdaptiveAvgPool (to sizes that divide those of its input), ZeroPad, ConstantPad and
+    BatchNorm, of 1 to 3 dimensions, ReLU, ReLU6, LeakyReLU, PReLU, Hardtanh, Hardsigmoid, Flatten,
+    Dropout, Identity, in any nesting; and in ``forward`` their functional forms, ``abs``, ``clamp``,
+    ``maximum``, ``minimum``, ``cat``, sums and differences of tensors (residuals), arithmetic with
+    constants, indexing and reshaping.
+
+    Convolutions and pooling become dense matrices from all elements to all elements; those that are
+    too large, of more than 2**26 weights, are refused.
 
     Parameters
     ----------
@@ -208,7 +220,8 @@ def from_torch(module, drop_final=False, input_shape=None):
     drop_final : bool, default False
         Leave out a softmax, log-softmax, sigmoid or argmax at the very end.
     input_shape : tuple of int, optional
-        Shape of one point, without the batch dimension. Found from the first layer when None.
+        Shape of one point, without the batch dimension: (channels, height, width) for a Conv2d. Found
+        from the first layer when None, for points that are vectors.
 
     Returns
     -------
@@ -233,6 +246,9 @@ def from_torch(module, drop_final=False, input_shape=None):
     >>> from torch import nn
     >>> from_torch(nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1)))
     Network(2-8-1, float32, 8 neurons)
+    >>> convolutional = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 1))
+    >>> from_torch(convolutional, input_shape=(1, 4, 4))
+    Network(16-8-1, float32, 8 neurons)
     >>> from_torch(nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1)))
     Traceback (most recent call last):
         ...

@@ -24,10 +24,9 @@ _UNKNOWN = object()
 _NOT_YET = "piecewise linear, but not read from torch yet"
 # Names of layers, functions and methods, in lower case and without underlines.
 _PIECEWISE_LINEAR = re.compile(
-    r"(lazy)?(conv(transpose)?|batchnorm)\dd|(adaptive)?(avg|max)pool\dd|pad|(zero|constant|reflection|"
-    r"replication|circular)pad\dd|upsample|upsampling\w+|interpolate|pixel(un)?shuffle|channelshuffle|"
-    r"(un)?fold|unflatten|dropout3d|rrelu|softshrink|mean|sum|amax|amin|cumsum|expand|expandas|repeat|tile|"
-    r"roll|flip|split|unbind|narrow|select|diff"
+    r"(lazy)?convtranspose\dd|adaptivemaxpool\dd|(reflection|replication|circular)pad\dd|upsample|upsampling\w+|"
+    r"interpolate|pixel(un)?shuffle|channelshuffle|(un)?fold|unflatten|rrelu|softshrink|mean|sum|amax|amin|"
+    r"cumsum|expand|expandas|repeat|tile|roll|flip|split|unbind|narrow|select|diff"
 )
 _FINAL = ("Softmax", "LogSoftmax", "Sigmoid", "softmax", "log_softmax", "sigmoid", "argmax")
 
