@@ -229,6 +229,7 @@ def test_weights_on_the_left_of_a_column():
             {},
         ),
         ([helper.make_node("Constant", [], ["c"], value_floats=[1.0, 2.0, 3.0]), node("Add", "x c")], {}),
+        ([node("ConstantOfShape", "n", "c"), node("Max", "x c")], {"n": np.array([3])}),
         ([helper.make_node("Constant", [], ["c"], value_float=2.0), node("Mul", "x c")], {}),
         ([node("Mul", "W s", "V"), node("MatMul", "x V")], {"W": W, "s": array(4)}),
     ],
@@ -358,6 +359,24 @@ def test_padding_in_the_forms_of_all_opsets(inputs, opset, attributes):
         constants["pads"] = np.array([1, 2, 0, 1])
     used = {name: constants[name] for name in inputs.split()[1:]}
     check_of_space(model([node("Pad", inputs, **attributes)], used, (1, 2, 3, 4), opset=opset), 24)
+
+
+def test_padding_in_the_form_of_exporters():
+    zero = numpy_helper.from_array(np.array([0]))
+    constants = {"pads": np.array([1, 2, 0, 3]), "n": np.array([4]), "pairs": np.array([-1, 2])}
+    constants |= {"from": np.array([-1]), "to": np.array([-(2**63)]), "at": np.array([0])}
+    nodes = [
+        node("ConstantOfShape", "n", "zeros", value=zero),
+        node("Concat", "pads zeros", "a", axis=0),
+        node("Reshape", "a pairs", "b"),
+        node("Slice", "b from to at from", "c"),
+        node("Transpose", "c", "d", perm=[1, 0]),
+        node("Reshape", "d from", "e"),
+        node("Cast", "e", "f", to=TensorProto.INT64),
+        node("Pad", "x f", "h"),
+        node("Sum", "h h", "y"),
+    ]
+    assert check_of_space(model(nodes, constants, (1, 1, 2, 3)), 6).n_out == 30
 
 
 def test_a_convolution_keeps_its_weights_bit_for_bit():
@@ -793,6 +812,7 @@ def test_windows_of_nothing_but_padding_are_refused():
         [node("Add", "row column", "big")],
         [node("MatMul", "column row", "big")],
         [node("Gather", "row zeros", "big", axis=0)],
+        [node("ConstantOfShape", "sizes", "big")],
         [node("Max", "row column", "big")],
         [node("Sum", "row row column", "big")],
     ],
@@ -802,6 +822,7 @@ def test_small_constants_with_a_huge_product_are_refused(nodes):
     n = 2**20
     constants = {"row": np.zeros((1, n), np.float32), "column": np.zeros((n, 1), np.float32)}
     constants["zeros"] = np.zeros(n, np.int64)
+    constants["sizes"] = np.array([n, n])
     refused(model([*nodes, node("Add", "x big")], constants), "elements")
 
 

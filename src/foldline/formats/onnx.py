@@ -413,6 +413,16 @@ def _constant(attributes):
     raise UnsupportedModelError("neither a tensor nor numbers")
 
 
+def _constant_of_shape(attributes, shape):
+    sizes = _ints(shape)
+    _admit(sizes)
+    value = attributes.get("value")
+    if value is None:
+        return np.zeros(sizes, np.float32)
+    value = _array(attributes.onnx, value)
+    return np.full(sizes, value.item(), value.dtype)
+
+
 def _shape(attributes, x):
     return np.array(x.shape, np.int64)[attributes.get("start", 0) : attributes.get("end")]
 
@@ -661,6 +671,7 @@ _OPERATORS = {
     "Clip": _clip,
     "Concat": _concat,
     "Constant": _constant,
+    "ConstantOfShape": _constant_of_shape,
     "Conv": _conv,
     "Div": _elementwise(_quotient),
     "Dropout": _dropout,
