@@ -271,8 +271,8 @@ def test_maps_that_are_seen_to_differ_are_a_no_however_short_the_time():
 def test_a_time_limit_is_kept_and_what_was_found_is_returned():
     net = fl.Network(*dyadic_cells(40, 4))
     begin = time.monotonic()
-    verdict = fl.check_affine(net, fl.Box(-1, 1, n_in=4), time_limit=0.5)
-    assert time.monotonic() - begin < 0.8  # 10%, and what a busy machine adds
+    verdict = fl.check_affine(net, fl.Box(-1, 1, n_in=4), time_limit=1.5)
+    assert time.monotonic() - begin < 2.0  # 10%, and what a busy machine adds
     assert verdict.status == "undecided"
     assert verdict.n_regions > 0
     assert 0 < verdict.volume_proved < 1

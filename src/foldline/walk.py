@@ -108,6 +108,8 @@ HERE = Steps(0.2, 0.01)
 ELSEWHERE = Steps(0.4, 0.1)
 # What a run that is killed has to do again; or where as much work follows on what a part found.
 FINE = Steps(0.03, 0.01)
+# Ties, each a small subtree, that are walked in one run.
+_MOST_TIES = 256
 
 
 def check_engine(engine, dimension):
@@ -411,8 +413,11 @@ def _in_order(walk, deadline, most_cells, opens, steps):
         if walk.is_beyond(prefix):
             beyond.append(prefix)
             continue
+        prefixes = [prefix]
+        while opens and opens[0].arithmetic == prefix.arithmetic != DOUBLES and len(prefixes) < _MOST_TIES:
+            prefixes.append(opens.popleft())
         left = max(deadline - time.monotonic(), 0.0)
-        part = walk.run([prefix], left, _limit(most_cells), steps.usual)
+        part = walk.run(prefixes, left, _limit(most_cells), steps.usual)
         most_cells -= part.n_cells
         opens.extendleft(reversed(part.opens))
         is_last = most_cells <= 0 or time.monotonic() >= deadline
