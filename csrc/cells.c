@@ -42,11 +42,12 @@ static layer_arrays take_layer(fl_arena *arena, size_t d, size_t n_in, size_t n_
 }
 
 static void fill_layer(fl_cell_layer *layer, const layer_arrays *a, size_t n_in, size_t n_units,
-                       const double *weights, const double *bias, const double *slopes, const double *one,
-                       size_t d, size_t first_bit)
+                       const double *weights, const double *bias, const double *slopes, const int64_t *twins,
+                       const double *one, size_t d, size_t first_bit)
 {
     const size_t stride = fl_padded(n_units);
     size_t bit = first_bit;
+    int has_twins = 0;
     for (size_t j = 0; j < n_units; j++) {
         for (size_t i = 0; i < n_in; i++) a->columns[i * stride + j] = weights[j * n_in + i];
         for (size_t k = 0; k <= d; k++) a->start[k * stride + j] = bias[j] * one[k];
@@ -56,12 +57,16 @@ static void fill_layer(fl_cell_layer *layer, const layer_arrays *a, size_t n_in,
         if (slopes[j] == 1) continue;
         a->bits[j] = (int64_t)bit++;
         a->folding[j / 64] |= UINT64_C(1) << j % 64;
+        a->leading[j / 64] |= (uint64_t)(twins[j] == 0) << j % 64;
+        a->twins[j] = twins[j];
+        has_twins |= twins[j] != 0;
     }
     for (size_t j = n_units; j < stride; j++) a->start[d * stride + j] = -1;
     *layer = (fl_cell_layer){.n_in = n_in, .n_units = n_units, .stride = stride, .columns = a->columns,
                              .start = a->start, .slopes = a->slopes, .slack = a->slack, .size = a->size,
                              .error = a->error, .folding = a->folding, .leading = a->leading,
-                             .leaking = a->leaking, .bits = a->bits, .first_bit = first_bit, .n_bits = bit - first_bit};
+                             .twins = has_twins ? a->twins : NULL, .leaking = a->leaking, .bits = a->bits,
+                             .first_bit = first_bit, .n_bits = bit - first_bit};
 }
 
 /* What an update of a layer's forms by a unit above adds to their error, in unit roundoffs of their size: one for the
@@ -132,15 +137,6 @@ static fl_status bound_layers(fl_cells *cells, const layer_arrays *arrays, const
     return status;
 }
 
-static void fill_twins(fl_cell_layer *layer, const layer_arrays *a, const int64_t *twins)
-{
-    for (size_t j = 0; j < layer->n_units; j++) {
-        if (twins[j]) layer->twins = a->twins;
-        else a->leading[j / 64] |= layer->folding[j / 64] & UINT64_C(1) << j % 64;
-        a->twins[j] = twins[j];
-    }
-}
-
 static void fill_half_spaces(fl_forms *forms, const fl_cell_domain *domain, const double *reach)
 {
     const size_t d = domain->d;
@@ -188,9 +184,9 @@ fl_status fl_cells_new(size_t n_layers, const size_t *widths, const double *cons
         cells->n_inputs = domain->n_inputs;
         cells->n_vertices = domain->n_vertices;
         cells->certify = domain->certify;
-        for (size_t l = 0; l < n_hidden; l++) {
+        for (size_t l = 0; l < n_hidden; twins += widths[++l]) {
             fill_layer(cells->layers + l, arrays + l, widths[l], widths[l + 1], weights[l], biases[l], slopes[l],
-                       domain->one, d, cells->n_neurons);
+                       twins, domain->one, d, cells->n_neurons);
             cells->n_neurons += cells->layers[l].n_bits;
         }
         for (size_t l = 0; l < n_layers; l++)
@@ -198,8 +194,6 @@ fl_status fl_cells_new(size_t n_layers, const size_t *widths, const double *cons
         cells->n_bytes = (cells->n_neurons + 7) / 8;
         fill_half_spaces(&cells->half_spaces, domain, cells->reach);
         status = bound_layers(cells, arrays, domain);
-        for (size_t l = 0; l < n_hidden && status == FL_OK; twins += widths[++l])
-            fill_twins(cells->layers + l, arrays + l, twins);
     }
     free(arrays);
     if (status != FL_OK) {

@@ -47,6 +47,7 @@
 #include <string.h>
 
 #include "network.h"
+#include "twins.h"
 #if FL_REAL_BITS == 80
 #include "lines.h"
 #endif
@@ -264,12 +265,6 @@ static void enter(const struct FL(fl_sweep) *sweep, const double *start, const d
     }
 }
 
-static size_t leader_of(const sweep_layer *layer, size_t unit)
-{
-    const int64_t twin = layer->twins[unit];
-    return twin ? (size_t)(twin < 0 ? -twin : twin) - 1 : unit;
-}
-
 /* Moves the crossings of twins to those of the first ones, as many steps behind as others go before. */
 static outcome tie(struct FL(fl_sweep) *sweep, const sweep_layer *layer, FL(fl_line) *line)
 {
@@ -277,11 +272,11 @@ static outcome tie(struct FL(fl_sweep) *sweep, const sweep_layer *layer, FL(fl_l
     const size_t first = 2 + line->n_vertices, end = first + line->n_crossings;
     const real step = 2 * REAL_UNIT_ROUNDOFF;
     for (size_t row = first; layer->twins && row < end; row++) {
-        const size_t unit = c->units[row], leader = leader_of(layer, unit);
+        const size_t unit = c->units[row], leader = fl_first_twin(layer->twins, unit);
         size_t to = end, n_before = 0;
         if (leader == unit) continue;
         for (size_t i = first; i < end; i++) {
-            if (c->pieces[i] != c->pieces[row] || leader_of(layer, c->units[i]) != leader) continue;
+            if (c->pieces[i] != c->pieces[row] || fl_first_twin(layer->twins, c->units[i]) != leader) continue;
             if (c->units[i] == leader) to = i;
             n_before += c->units[i] < unit;
         }
@@ -515,13 +510,13 @@ static outcome report(struct FL(fl_sweep) *sweep, real *rows, size_t n, const fl
         r->t_error[at + k] = r->t_error[at + k - 1];
     }
     for (size_t k = 0; k < n; k++) {
-        if (tied[k] || (k + 1 < n && tied[k + 1])) r->is_knot[at + k] = sweep->twins_change[order[k]];
-        else if (r->is_knot[at + k]) continue;
-        else {
-            const int is_knot = changes(sweep, order[k], rows + order[k] * outputs->stride, n_out);
-            if (is_knot < 0) return UNSURE;
-            r->is_knot[at + k] = (uint8_t)is_knot;
-        }
+        const int is_twin = tied[k] || (k + 1 < n && tied[k + 1]);
+        const int is_knot = is_twin ? sweep->twins_change[order[k]]
+                            : r->is_knot[at + k]
+                                ? 1
+                                : changes(sweep, order[k], rows + order[k] * outputs->stride, n_out);
+        if (is_knot < 0) return UNSURE;
+        r->is_knot[at + k] = (uint8_t)is_knot;
     }
     return SURE;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "memory.h"
+#include "twins.h"
 
 enum {
     NODES_A_CLOCK = 64,        /* between two looks at the clock, */
@@ -27,8 +28,8 @@ static void follow_twins(const fl_walk *w, size_t l)
     uint64_t *active = w->layers[l].active;
     for (size_t j = 0; twins && j < w->cells->layers[l].n_units; j++) {
         if (!twins[j]) continue;
-        const size_t leader = (size_t)(twins[j] < 0 ? -twins[j] : twins[j]) - 1;
-        fl_set_bit(active, j, !fl_bit(w->layers[l].is_zero, leader) && fl_bit(active, leader) == (twins[j] > 0));
+        const size_t first = fl_first_twin(twins, j);
+        fl_set_bit(active, j, !fl_bit(w->layers[l].is_zero, first) && fl_bit(active, first) == (twins[j] > 0));
     }
 }
 
@@ -36,9 +37,10 @@ static void follow_twins(const fl_walk *w, size_t l)
 static void write_bits(const fl_walk *w, uint8_t *bits)
 {
     memset(bits, 0, w->cells->n_bytes);
-    for (size_t l = 0; l < w->cells->n_hidden; l++) follow_twins(w, l);
-    for (size_t l = 0; l < w->cells->n_hidden; l++)
+    for (size_t l = 0; l < w->cells->n_hidden; l++) {
+        follow_twins(w, l);
         fl_add_bits(w->cells->layers[l].bits, w->cells->layers[l].n_units, w->layers[l].active, bits);
+    }
 }
 
 /* Leaves the cells below the first n bits to somebody else. */

@@ -170,7 +170,7 @@ class _Balls:
             if (abs(maps - maps[0]) > 2 * errors).any():
                 return False
         same = not found or _are_one_map(self._net, domain, found, self._deadline)
-        return False if same is False else same if batch.is_last else None
+        return None if same and not batch.is_last else same
 
     def _regions(self, radius):
         """(bits, neurons' forms, map) of the regions in a ball, of a limited number, in time."""

@@ -113,9 +113,10 @@ def test_affine(function, domain, n=1000, seed=0):
         f_x, f_y, f_z = np.split(values, 3)
         gaps.append(abs(f_x / 2 + f_y / 2 - f_z))
         largest, unit = np.maximum(largest, abs(values).max(axis=0)), max(unit, own_unit)
-        if 2 * float(gaps[-1].max()) > largest_gap:
+        gap = 2 * float(gaps[-1].max())
+        if gap > largest_gap:
             i = int(gaps[-1].max(axis=1).argmax())
-            largest_gap, worst = 2 * float(gaps[-1].max()), np.stack([x[i], y[i]])
+            largest_gap, worst = gap, np.stack([x[i], y[i]])
         fit.add(np.concatenate([s, t, (s + t) / 2]) - 0.5, values)
     off = 32 * (unit * largest + _SMALLEST)
     k = sum(int((gap > off).any(axis=1).sum()) for gap in gaps)

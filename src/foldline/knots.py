@@ -17,9 +17,6 @@ from .wording import counted
 
 __all__ = ["Knots", "breakpoints", "knots"]
 
-# Segments of one step take about this many multiply-adds if they have as many crossings as the network has
-# neurons, after which the next ones have a sweep in doubles again.
-_STEP_OPERATIONS = 1 << 31
 _SEGMENTS_THAT_TELL = 64
 # Room is made for so many numbers before there is something to tell from.
 _FIRST_ROOM = 1 << 20
@@ -295,18 +292,13 @@ def _knots_of_part(stop, net, starts, stops, extend):
         layers = wide.weights, wide.biases, wide.slopes
         return Sweep(*layers, twins(wide), shares(wide), name == "in long double")
 
-    step = max(_STEP_OPERATIONS // (sum(w.size for w in net.weights) * (1 + net.n_neurons)), 1)
+    sweeps = () if extend else (("in float64", len(starts)), ("in long double", 1))
     while table.n_segments < len(starts) and not stop:
-        n = 1
-        if not extend:
-            for name in ("in float64", "in long double"):
-                part = slice(table.n_segments, table.n_segments + (step if n else 1))
-                n = 0
-                if not table.sweep(sweep_of(name), starts[part], stops[part], name, stop):
-                    break
-            else:
-                n = 1
-        if n:
+        for name, n in sweeps:
+            part = slice(table.n_segments, table.n_segments + n)
+            if not table.sweep(sweep_of(name), starts[part], stops[part], name, stop):
+                break
+        else:
             line = (_Line if extend else Segment)(starts[table.n_segments], stops[table.n_segments])
             table.add_exactly(net, line)
     table.resize(table.n_rows)

@@ -295,10 +295,10 @@ def _random_points(domain):
 
 
 def _convex_by_regions(net, domain, deadline, max_regions):
-    walk, found, n = ExactWalk(cells.ExactChain(net, domain)), [], 0
-    is_complete = False
+    walk = ExactWalk(cells.ExactChain(net, domain))
     if twins(net).any():  # which flip together
         return _convex_by_exact_regions(net, domain, walk, deadline, max_regions)
+    found, n, is_complete = [], 0, False
     for batch in batches(net, domain, deadline, max_regions):
         found.append(batch.patterns)
         n += len(batch.patterns)

@@ -52,6 +52,14 @@ def _candidates(rows, units):
     return np.sort(units[order[np.append(near, False) | np.append(False, near)]])
 
 
+def _groups(net):
+    """Yield (layer, units) of all twins, the first one first."""
+    of_layers = np.split(twins(net), np.cumsum(net.widths)[:-1])
+    for layer, of in enumerate(of_layers):
+        for first in np.unique(abs(of[of != 0]) - 1).tolist():
+            yield layer, [first, *np.flatnonzero(abs(of) == 1 + first).tolist()]
+
+
 @lru_cache(maxsize=16)
 def shares(net):
     """For every unit of the hidden layers, in order, how much more it passes on above its fold than below, in
@@ -59,30 +67,20 @@ def shares(net):
     times the weights of the next layer, adds up to 0 for all of them: then nobody sees the fold. ndarray of
     float64."""
     found = [1 - slopes.astype(np.float64) for slopes in net.slopes]
-    first = 0
-    for layer, (passed, width) in enumerate(zip(found, net.widths)):
-        of = twins(net)[first : first + width]
-        for leader in np.unique(abs(of[of != 0]) - 1).tolist():
-            seen = _seen(net, layer, [leader, *np.flatnonzero(abs(of) == 1 + leader).tolist()])
-            for unit, (share, _) in seen.items():
-                passed[unit] = float(share)
-            columns = [[share * Fraction(w) for w in weights] for share, weights in seen.values()]
-            if not any(map(sum, zip(*columns))):
-                passed[leader] = 0
-        first += width
+    for layer, units in _groups(net):
+        own = _shares_of(net, layer, units)
+        found[layer][units] = list(map(float, own))
+        weights = net.weights[layer + 1][:, units].tolist()
+        if not any(sum(s * Fraction(w) for s, w in zip(own, row)) for row in weights):
+            found[layer][units[0]] = 0
     return np.concatenate([np.empty(0), *found])
 
 
-def _seen(net, layer, units):
-    """Of twins, the first one first, their shares, as `Fraction`s, and their weights in the next layer."""
-    rows = np.column_stack([net.weights[layer], net.biases[layer]]).astype(np.float64)
-    at = rows[units[0]].nonzero()[0][0]
-    one = Fraction(rows[units[0], at])
-    seen = {}
-    for unit in units:
-        share = (1 - Fraction(float(net.slopes[layer][unit]))) * abs(Fraction(rows[unit, at]) / one)
-        seen[unit] = share, net.weights[layer + 1][:, unit].tolist()
-    return seen
+def _shares_of(net, layer, units):
+    rows = np.column_stack([net.weights[layer], net.biases[layer]])[units].astype(np.float64)
+    column = rows[:, rows[0].nonzero()[0][0]].tolist()
+    slopes = net.slopes[layer][units].tolist()
+    return [(1 - Fraction(s)) * abs(Fraction(z) / Fraction(column[0])) for s, z in zip(slopes, column)]
 
 
 def flips_of(net):
@@ -92,13 +90,8 @@ def flips_of(net):
     flips = np.zeros((net.n_neurons, -(-net.n_neurons // 8)), np.uint8)
     flips[bits, bits // 8] = 1 << bits % 8
     bit_of = np.cumsum(np.concatenate([np.empty(0), *net.slopes]) != 1) - 1
-    units, first = twins(net), 0
-    leader_of = bits.copy()
-    for width in net.widths:
-        here = first + np.flatnonzero(units[first : first + width])
-        leader_of[bit_of[here]] = bit_of[first + abs(units[here]) - 1]
-        first += width
-    for leader in np.unique(leader_of[leader_of != bits]).tolist():
-        group = leader_of == leader
+    begins = np.cumsum([0, *net.widths])
+    for layer, units in _groups(net):
+        group = bit_of[begins[layer] + units]
         flips[group] = np.bitwise_or.reduce(flips[group], axis=0)
     return flips
