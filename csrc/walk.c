@@ -420,8 +420,8 @@ static fl_status visit_layer(fl_walk *w, size_t l, const fl_cell *cell)
     const int is_leaf = l == w->cells->n_hidden;
     const fl_cell_layer *layer = w->cells->layers + l;
     if (must_stop(w)) return leave_open(w, is_leaf ? w->cells->n_neurons : layer->first_bit, 0);
-    if (is_leaf) return leaf(w, cell);
     if (l) follow_twins(w, l - 1);
+    if (is_leaf) return leaf(w, cell);
     fl_status status = l ? update_forms(w, l) : FL_OK;
     if (status) return status;
     const fl_stack_mark mark = fl_stack_here(&w->stack);
