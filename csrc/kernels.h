@@ -83,7 +83,11 @@ typedef struct {
     const FL(fl_along) *along;
     int close;                 /* look closely: at each spread, and at each slope for the steepest */
     real gamma, walk_gamma;    /* for a sum of the layer, and for a walk along the line */
+    int is_last;               /* no sums follow but the outputs': S and e of the activations are not wanted */
     real *rows;                /* [2 + n_vertices][stride]: sums without the bias; on return, activations */
+    size_t first_fresh;        /* rows from here on are still to be made: factor * columns[source] */
+    const uint32_t *sources;   /* by row: a unit below, or for older rows the row itself */
+    const real *factors;       /* by row: 1 for older rows */
     real *sizes, *errors;      /* [stride]: the bound's two sums */
     real *steepest;            /* [stride]: on return, the largest |slope|; if not close, what bounds it */
     real *next_sizes, *next_errors; /* [stride]: on return, S and e of the activations */
@@ -115,8 +119,9 @@ typedef struct {
                   const real *restrict points, real *restrict found);
 } FL(fl_form_kernels);
 
-/* The arrays along a line have so much behind their ends. */
+/* The arrays along a line, and the bytes of a row of bits, have so much behind their ends. */
 #define FL_LINE_SLACK 32
+#define FL_BITS_SLACK 7
 
 /* Rows with the same units in force, for `list` and `push`: as many on all instruction sets, since bounds follow from
    the lists' lengths. Of FL_LINE_UNITS more go together: these are too few sums to wait for. */
@@ -134,6 +139,9 @@ typedef struct {
     void (*push)(size_t n_rows, const uint32_t *rows, const real *restrict a, size_t a_stride,
                  const uint32_t *restrict units, size_t n_units, const real *restrict matrix, size_t stride,
                  real *restrict out);
+    /* Likewise with |matrix|, for 1 or 2 rows. */
+    void (*push_sizes)(size_t n_rows, const real *restrict a, size_t a_stride, const uint32_t *restrict units,
+                       size_t n_units, const real *restrict matrix, size_t stride, real *restrict out);
     /* out[i] = factors[i] * matrix[units[i]]. */
     void (*scale)(size_t n_rows, const real *restrict factors, const uint32_t *restrict units,
                   const real *restrict matrix, size_t stride, real *restrict out);

@@ -7,8 +7,8 @@
 
    so that a vertex costs a unit one number, and the rows of a layer's sums are those of the activations
    below times W. A neuron that crosses at t_k makes a row with one entry, a multiple of a row of W's transpose
-   in the next layer. `walk` follows the sums from vertex to vertex, sees the signs there, and folds: at a
-   vertex where a unit is inactive, its coefficient is multiplied by its slope.
+   in the next layer, which is not stored before it is folded. `walk` follows the sums from vertex to vertex, sees
+   the signs there, and folds: at a vertex where a unit is inactive, its coefficient is multiplied by its slope.
 
    The proof. Let a* be a unit in real arithmetic, a the function that its coefficients as stored define,
    S = sum |A_r|, and |a - a*| <= e on all of [0, 1]. With D = |W| S + |b|, and as all t and all pieces are
@@ -76,14 +76,15 @@ struct FL(fl_sweep) {
     void *memory;
 
     size_t room;               /* for so many rows: of the start, the direction, and the vertices */
-    int32_t *neurons;          /* these four by row */
+    int32_t *neurons;          /* these six by row */
+    uint32_t *sources;         /* see fl_line */
+    real *factors;
     real *limits;              /* a change of an output's slope above this is sure */
     uint8_t *tied;             /* a twin of the vertex before */
     uint8_t *twins_change;     /* of those and the ones before: whether slopes change there */
     size_t n_ties;
     FL(fl_crossings) crossings;
     FL(fl_along) along;
-    uint32_t *folded;          /* along the line: rows that the layer below has folded */
     real *rows[2];             /* [room][widest] */
     uint8_t *bits;             /* layer by layer, [room][bit_stride] */
     void *scratch;
@@ -105,7 +106,8 @@ static void build_layer(sweep_layer *layer, fl_arena *arena, size_t n_in, size_t
                         const double *bias, const double *slopes, const int64_t *twins, const double *shares,
                         uint32_t *next_neuron)
 {
-    const size_t stride = fl_round_up(n_out, FL_LINE_UNITS), bit_stride = fl_round_up(stride / 8, sizeof(uint32_t));
+    const size_t stride = fl_round_up(n_out, FL_LINE_UNITS);
+    const size_t bit_stride = fl_round_up(stride / 8 + FL_BITS_SLACK, sizeof(uint64_t));
     real *columns = fl_take(arena, n_in * stride, sizeof(real));
     real *magnitudes = fl_take(arena, n_in * stride, sizeof(real));
     real *all_bias = fl_take(arena, stride, sizeof(real)), *all_slopes = fl_take(arena, stride, sizeof(real));
@@ -117,7 +119,7 @@ static void build_layer(sweep_layer *layer, fl_arena *arena, size_t n_in, size_t
     if (!arena->base) return;
 
     real norm = 1, steepest = 1;
-    int all_relu = 1;
+    int all_relu = 1, has_tiny = 0;
     for (size_t j = 0; j < n_out; j++) {
         const real slope = slopes ? (real)slopes[j] : 1;
         real sum = 0;
@@ -125,6 +127,7 @@ static void build_layer(sweep_layer *layer, fl_arena *arena, size_t n_in, size_t
             const real w = weights[j * n_in + k], size = real_size(w);
             columns[k * stride + j] = w;
             magnitudes[k * stride + j] = size > 0 ? larger(size, (real)FL_LEAST) : 0;
+            has_tiny |= size < magnitudes[k * stride + j];
             sum += size;
         }
         norm = larger(norm, sum);
@@ -141,8 +144,8 @@ static void build_layer(sweep_layer *layer, fl_arena *arena, size_t n_in, size_t
         if (twins[j]) layer->twins = own_twins;
     }
     layer->shares = own_shares;
-    layer->line = (FL(fl_line_layer)){n_in, n_out, stride, columns, magnitudes, all_bias, all_slopes, is_neuron,
-                                      all_relu, passing, bit_stride};
+    layer->line = (FL(fl_line_layer)){n_in, n_out, stride, columns, has_tiny ? magnitudes : columns, all_bias,
+                                      all_slopes, is_neuron, all_relu, passing, bit_stride};
     layer->neurons = neurons;
     layer->norm = norm * steepest;
 }
@@ -192,11 +195,11 @@ static fl_status make_room(struct FL(fl_sweep) *sweep, size_t room)
     free(sweep->scratch);
     for (int pass = 0; pass < 2; pass++) {
         uint32_t **numbers[] = {&c->pieces, &c->units, along->order, along->order + 1, along->sorted,
-                                along->sorted + 1, &sweep->folded};
+                                along->sorted + 1, &sweep->sources};
         for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-            *numbers[i] = fl_take(&arena, room + FL_LINE_SLACK, sizeof(uint32_t));
+            *numbers[i] = fl_take(&arena, 2 + room + FL_LINE_SLACK, sizeof(uint32_t));
         real **reals[] = {&c->values, &c->slopes, &c->roundings, &c->t, &c->spreads, &c->jumps, along->t, along->t + 1,
-                          along->spreads, along->spreads + 1, &along->steps, &sweep->limits};
+                          along->spreads, along->spreads + 1, &along->steps, &sweep->limits, &sweep->factors};
         for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
             *reals[i] = fl_take(&arena, room + FL_LINE_SLACK, sizeof(real));
         sweep->neurons = fl_take(&arena, room, sizeof(int32_t));
@@ -205,6 +208,11 @@ static fl_status make_room(struct FL(fl_sweep) *sweep, size_t room)
         for (int i = 0; i < 2; i++) sweep->rows[i] = fl_take(&arena, room * sweep->widest, sizeof(real));
         sweep->bits = fl_take(&arena, room, sweep->bits_size);
         if (pass == 0 && !(sweep->scratch = fl_arena_allocate(&arena))) return FL_NO_MEMORY;
+    }
+    for (int i = 0; i < 2; i++) {   /* before the vertices: the rows of the start and the direction */
+        along->order[i][0] = 0;
+        along->order[i][1] = 1;
+        along->order[i] += 2;
     }
     sweep->room = room;
     return FL_OK;
@@ -301,33 +309,39 @@ static outcome add_vertices(struct FL(fl_sweep) *sweep, size_t index, FL(fl_line
     if (!sweep->kernels->place(&layer->line, line)) return UNSURE;
     memset(sweep->tied + first, 0, line->n_crossings);
     if (tie(sweep, layer, line) != SURE) return UNSURE;
+    const uint32_t *restrict numbers = layer->neurons, *restrict units = c->units;
+    const real *restrict jumps = c->jumps, doubt = layer->doubt;
+    real *restrict limits = sweep->limits, *restrict factors = sweep->factors;
+    uint32_t *restrict sources = sweep->sources;
+    int32_t *restrict neurons = sweep->neurons;
+    for (size_t row = line->first_fresh; row < first; row++) {
+        sources[row] = (uint32_t)row;
+        factors[row] = 1;
+    }
     for (size_t row = first; row < end; row++) {
-        sweep->neurons[row] = (int32_t)layer->neurons[c->units[row]];
-        const real jump = real_size(c->jumps[row]);   /* of a tiny one, what is not 0 may vanish */
-        sweep->limits[row] = jump > (real)FL_LEAST ? jump * layer->doubt : (real)INFINITY;
+        neurons[row] = (int32_t)numbers[units[row]];
+        sources[row] = units[row];
+        factors[row] = jumps[row];
+    }
+    for (size_t row = first; row < end; row++) {
+        const real jump = real_size(jumps[row]);   /* of a tiny one, what is not 0 may vanish */
+        limits[row] = jump > (real)FL_LEAST ? jump * doubt : (real)INFINITY;
     }
     const uint8_t *tied = sweep->n_ties ? sweep->tied : NULL;
     return sweep->kernels->merge(&sweep->along, c, line->n_vertices, line->n_crossings, tied) ? SURE : UNSURE;
 }
 
 /* The rows of the sums of layer `index`: of the start, the direction, and the vertices that the layer below
-   has folded, `n_folded`, as products, the others as multiples. */
+   has folded, `n_folded`, as products. The others are multiples, which are made here for the outputs only. */
 static outcome add_up(struct FL(fl_sweep) *sweep, size_t index, size_t n_folded, size_t n, const uint8_t *bits,
                       const real *below, size_t stride_below, size_t n_units, real *sums)
 {
     const FL(fl_line_kernels) *kernels = sweep->kernels;
     const FL(fl_line_layer) *layer = &sweep->layers[index].line;
-    uint32_t *folded = sweep->folded;
+    const uint32_t *folded = sweep->along.order[1] - 2;   /* the order before the crossings were merged */
+    const size_t n_rows = 2 + n_folded;
     const size_t most_rows = layer->stride == FL_LINE_UNITS ? FL_PUSH_NARROW_ROWS : FL_PUSH_ROWS;
-    size_t n_rows = 2;
-    folded[0] = 0;
-    folded[1] = 1;
     sweep->longest = 0;
-    for (size_t k = 0; k < n; k++) {
-        const uint32_t row = sweep->along.order[0][k];
-        folded[n_rows] = row;
-        n_rows += row < 2 + n_folded;
-    }
     for (size_t i = 0; i < n_rows; i += most_rows) {
         const size_t n_here = n_rows - i < most_rows ? n_rows - i : most_rows;
         /* neighbours along the line have nearly the same units in force */
@@ -337,9 +351,9 @@ static outcome add_up(struct FL(fl_sweep) *sweep, size_t index, size_t n_folded,
         if (n_units > sweep->longest) sweep->longest = n_units;
         if (fl_is_over(&sweep->patience, n_here * n_units * layer->stride)) return INTERRUPTED;
     }
-    const FL(fl_crossings) *c = &sweep->crossings;
-    kernels->scale(n - n_folded, c->jumps + 2 + n_folded, c->units + 2 + n_folded, layer->columns, layer->stride,
-                   sums + (2 + n_folded) * layer->stride);
+    if (index + 1 == sweep->n_layers)
+        kernels->scale(n - n_folded, sweep->factors + n_rows, sweep->sources + n_rows, layer->columns, layer->stride,
+                       sums + n_rows * layer->stride);
     return SURE;
 }
 
@@ -347,7 +361,6 @@ static outcome add_up(struct FL(fl_sweep) *sweep, size_t index, size_t n_folded,
 static outcome follow(struct FL(fl_sweep) *sweep, const fl_knots_request *r, int close, size_t *n_vertices,
                       real **rows)
 {
-    static const uint32_t both[2] = {0, 1};
     size_t n = 0, n_folded = 0, stride_below = sweep->in_stride;
     uint8_t *bits = sweep->bits, *bits_below = NULL;
     int turn = 0;
@@ -361,8 +374,8 @@ static outcome follow(struct FL(fl_sweep) *sweep, const fl_knots_request *r, int
         real *sums = sweep->rows[!turn], *activations = sweep->bounds[0], *bounds = sweep->bounds[1];
         const size_t n_units = sweep->kernels->list_sizes(activations, layer->n_in, sweep->units);
         if (i + 1 < sweep->n_layers)
-            sweep->kernels->push(2, both, activations, stride_below, sweep->units, n_units, layer->magnitudes, stride,
-                                 bounds);
+            sweep->kernels->push_sizes(2, activations, stride_below, sweep->units, n_units, layer->magnitudes,
+                                       stride, bounds);
         outcome found = add_up(sweep, i, n_folded, n, bits_below, sweep->rows[turn], stride_below, n_units, sums);
         if (found != SURE) return found;
         *rows = sums;
@@ -373,6 +386,8 @@ static outcome follow(struct FL(fl_sweep) *sweep, const fl_knots_request *r, int
                             .gamma = gamma_up(sweep->longest + 8), .walk_gamma = gamma_up(4 * n + 16),
                             .rows = sums, .sizes = bounds, .errors = bounds + stride, .steepest = sweep->steepest,
                             .next_sizes = activations, .next_errors = activations + stride, .bits = bits,
+                            .is_last = i + 2 == sweep->n_layers, .first_fresh = 2 + n_folded,
+                            .sources = sweep->sources, .factors = sweep->factors,
                             .crossings = &sweep->crossings, .room = sweep->room};
         if (!sweep->kernels->walk(layer, &line)) return UNSURE;
         found = add_vertices(sweep, i, &line);
@@ -393,19 +408,20 @@ static const real *sizes_of_paths(const struct FL(fl_sweep) *sweep, size_t row, 
     const FL(fl_line_layer) *above = &sweep->layers[index + 1].line;
     const uint8_t *bits = sweep->bits;
     real *sizes = sweep->path[0], *next = sweep->path[1];
-    memcpy(sizes, above->magnitudes + sweep->crossings.units[row] * above->stride, above->stride * sizeof(real));
+    const real *first = above->magnitudes + sweep->crossings.units[row] * above->stride;
+    for (size_t j = 0; j < above->stride; j++) sizes[j] = real_size(first[j]);
     for (size_t i = 0; i + 1 < sweep->n_layers; i++) {
         const FL(fl_line_layer) *layer = &sweep->layers[i].line;
         const uint8_t *active = bits + row * layer->bit_stride;
         bits += sweep->room * layer->bit_stride;
         if (i <= index) continue;
-        for (size_t j = 0; j < layer->n_out; j++) {
+        for (size_t j = 0; !layer->all_relu && j < layer->n_out; j++) {
             const real factor = fl_bit_of(active, j) ? 1 : real_size(layer->slopes[j]);
             if (sizes[j] > 0) sizes[j] = factor > 0 ? larger(sizes[j] * factor, (real)FL_LEAST) : 0;
         }
         above = &sweep->layers[i + 1].line;
-        const size_t n_units = sweep->kernels->list_sizes(sizes, layer->n_out, sweep->units);
-        sweep->kernels->push(1, only, sizes, 0, sweep->units, n_units, above->magnitudes, above->stride, next);
+        const size_t n_units = sweep->kernels->list(layer, active, 1, only, sweep->units);
+        sweep->kernels->push_sizes(1, sizes, 0, sweep->units, n_units, above->magnitudes, above->stride, next);
         real *swap = sizes;
         sizes = next;
         next = swap;
@@ -510,13 +526,13 @@ static outcome report(struct FL(fl_sweep) *sweep, real *rows, size_t n, const fl
         r->t_error[at + k] = r->t_error[at + k - 1];
     }
     for (size_t k = 0; k < n; k++) {
-        const int is_twin = tied[k] || (k + 1 < n && tied[k + 1]);
-        const int is_knot = is_twin ? sweep->twins_change[order[k]]
-                            : r->is_knot[at + k]
-                                ? 1
-                                : changes(sweep, order[k], rows + order[k] * outputs->stride, n_out);
-        if (is_knot < 0) return UNSURE;
-        r->is_knot[at + k] = (uint8_t)is_knot;
+        uint8_t *is_knot = r->is_knot + at + k;
+        const int is_twin = sweep->n_ties && (tied[k] || (k + 1 < n && tied[k + 1]));
+        if (*is_knot && !is_twin) continue;
+        const int change = is_twin ? sweep->twins_change[order[k]]
+                                   : changes(sweep, order[k], rows + order[k] * outputs->stride, n_out);
+        if (change < 0) return UNSURE;
+        *is_knot = (uint8_t)change;
     }
     return SURE;
 }

@@ -7,15 +7,19 @@
 
 #include "simd.h"
 
-/* The largest tile of `push`, next to a vector for each of its columns, and the vectors that `walk` takes along a line
-   together: whole bytes of bits, and where there are registers more. */
+/* The largest tile of `push`, next to a vector for each of its columns, and how wide one of few rows may be. The vectors
+   that `walk` takes along a line together: whole bytes of bits, and where there are registers more. */
 #if defined(FL_SIMD_AVX512)
 #define PUSH_ROWS 6
 #define PUSH_VECS 4
+#define PUSH_FEW_ROWS 3
+#define PUSH_WIDE_VECS 7
 #define WALK_VECS 8
 #else
 #define PUSH_ROWS 3
 #define PUSH_VECS (LANES == 1 ? 1 : 3)
+#define PUSH_FEW_ROWS 1
+#define PUSH_WIDE_VECS PUSH_VECS
 #define WALK_VECS (FL_LINE_UNITS / LANES)
 #endif
 #define WALK_UNITS (WALK_VECS * LANES)
@@ -24,14 +28,15 @@ static size_t list(const FL(fl_line_layer) *l, const uint8_t *bits, size_t n_row
                    uint32_t *units)
 {
     size_t n_units = 0;
-    for (size_t first = 0; first * 8 < l->n_out; first += sizeof(uint32_t)) {
-        uint32_t any, word;
+    for (size_t first = 0; first * 8 < l->n_out; first += sizeof(uint64_t)) {
+        uint64_t any, word;
         memcpy(&any, l->passing + first, sizeof any);
         for (size_t r = 0; r < n_rows; r++) {
             memcpy(&word, bits + rows[r] * l->bit_stride + first, sizeof word);
             any |= word;
         }
-        n_units += list_bits(units + n_units, first * 8, any);
+        n_units += list_bits(units + n_units, first * 8, (uint32_t)any);
+        n_units += list_bits(units + n_units, first * 8 + 32, (uint32_t)(any >> 32));
     }
     return n_units;
 }
@@ -49,48 +54,56 @@ static size_t list_sizes(const real *sizes, size_t n, uint32_t *units)
     return n_units;
 }
 
-INLINE void push_tile(const int n_rows, const int vecs, const uint32_t *rows, const real *restrict a, size_t a_stride,
-                      const uint32_t *restrict units, size_t n_units, const real *restrict matrix, size_t stride,
-                      real *restrict out)
-{
-    vec sum[FL_PUSH_NARROW_ROWS][PUSH_VECS];
+/* Of the rows that are pushed: where their coefficients are, and where their sums go. */
+typedef struct {
     const real *from[FL_PUSH_NARROW_ROWS];
-    UNROLL for (int r = 0; r < n_rows; r++) {
-        from[r] = a + rows[r] * a_stride;
-        const real first = n_units ? from[r][units[0]] : 0;
-        const real *row = matrix + (n_units ? units[0] : 0) * stride;
-        UNROLL for (int v = 0; v < vecs; v++) sum[r][v] = v_set1(first) * v_load(row + v * LANES);
-    }
-    for (size_t k = 1; k < n_units; k++) {
-        const real *row = matrix + units[k] * stride;
-        vec w[PUSH_VECS];
-        UNROLL for (int v = 0; v < vecs; v++) w[v] = v_load(row + v * LANES);
+    real *to[FL_PUSH_NARROW_ROWS];
+} push_ends;
+
+INLINE void push_tile(const int n_rows, const int vecs, const int sizes, const push_ends *ends, size_t column,
+                      const uint32_t *restrict units, size_t n_units, const real *restrict matrix, size_t stride)
+{
+    vec sum[FL_PUSH_NARROW_ROWS][PUSH_WIDE_VECS];
+    UNROLL for (int r = 0; r < n_rows; r++)
+        UNROLL for (int v = 0; v < vecs; v++) sum[r][v] = v_set1(0);
+    for (size_t k = 0; k < n_units; k++) {
+        const real *row = matrix + units[k] * stride + column;
+        vec w[PUSH_WIDE_VECS];
+        UNROLL for (int v = 0; v < vecs; v++) w[v] = sizes ? v_size(v_load(row + v * LANES)) : v_load(row + v * LANES);
         UNROLL for (int r = 0; r < n_rows; r++) {
-            const vec ar = v_set1(from[r][units[k]]);
+            const vec ar = v_set1(ends->from[r][units[k]]);
             UNROLL for (int v = 0; v < vecs; v++) sum[r][v] = v_fma(ar, w[v], sum[r][v]);
         }
     }
     UNROLL for (int r = 0; r < n_rows; r++)
-        UNROLL for (int v = 0; v < vecs; v++) v_store(out + rows[r] * stride + v * LANES, sum[r][v]);
+        UNROLL for (int v = 0; v < vecs; v++) v_store(ends->to[r] + column + v * LANES, sum[r][v]);
 }
 
-INLINE void push_rows(const int n_rows, const uint32_t *rows, const real *a, size_t a_stride, const uint32_t *units,
-                      size_t n_units, const real *matrix, size_t stride, real *out)
+INLINE void push_rows(const int n_rows, const int sizes, const uint32_t *rows, const real *a, size_t a_stride,
+                      const uint32_t *units, size_t n_units, const real *matrix, size_t stride, real *out)
 {
     const size_t n_vecs = stride / LANES;
-    const size_t most = n_rows > PUSH_ROWS ? 1 : PUSH_VECS;
+    const size_t most = n_rows > PUSH_ROWS ? 1 : n_rows > PUSH_FEW_ROWS ? PUSH_VECS : PUSH_WIDE_VECS;
     size_t n_tiles = fl_tile_count(n_vecs, most);
+    push_ends ends;
+    UNROLL for (int r = 0; r < n_rows; r++) {
+        ends.from[r] = a + rows[r] * a_stride;
+        ends.to[r] = out + rows[r] * stride;
+    }
     for (size_t v = 0; n_tiles; n_tiles--) {
         const size_t vecs = most == 1 ? 1 : fl_tile_rows(n_vecs - v, n_tiles);
-        const real *m = matrix + v * LANES;
-        real *o = out + v * LANES;
         switch (vecs) {
-#define VECS(vecs) case vecs: push_tile(n_rows, vecs, rows, a, a_stride, units, n_units, m, stride, o); break;
+#define VECS(vecs) case vecs: \
+            if (vecs <= most) push_tile(n_rows, vecs, sizes, &ends, v * LANES, units, n_units, matrix, stride); \
+            break;
         VECS(1)
         VECS(2)
         VECS(3)
-#if PUSH_VECS == 4
+#if defined(FL_SIMD_AVX512)
         VECS(4)
+        VECS(5)
+        VECS(6)
+        VECS(7)
 #endif
 #undef VECS
         }
@@ -105,7 +118,7 @@ static void push(size_t n_rows, const uint32_t *rows, const real *restrict a, si
     const size_t most = stride == FL_LINE_UNITS ? FL_PUSH_NARROW_ROWS : PUSH_ROWS;
     for (; n_rows; n_rows -= n_rows < most ? n_rows : most, rows += most)
         switch (n_rows < most ? n_rows : most) {
-#define ROWS(n_rows) case n_rows: push_rows(n_rows, rows, a, a_stride, units, n_units, matrix, stride, out); break;
+#define ROWS(n_rows) case n_rows: push_rows(n_rows, 0, rows, a, a_stride, units, n_units, matrix, stride, out); break;
         ROWS(1)
         ROWS(2)
         ROWS(3)
@@ -116,6 +129,16 @@ static void push(size_t n_rows, const uint32_t *rows, const real *restrict a, si
         ROWS(8)
 #undef ROWS
         }
+}
+
+static void push_sizes(size_t n_rows, const real *restrict a, size_t a_stride, const uint32_t *restrict units,
+                       size_t n_units, const real *restrict matrix, size_t stride, real *restrict out)
+{
+    static const uint32_t both[2] = {0, 1};
+    if (n_rows == 2)
+        push_rows(2, 1, both, a, a_stride, units, n_units, matrix, stride, out);
+    else
+        push_rows(1, 1, both, a, a_stride, units, n_units, matrix, stride, out);
 }
 
 static void scale(size_t n_rows, const real *restrict factors, const uint32_t *restrict units,
@@ -150,18 +173,11 @@ INLINE vec fold_turn(const int relu, vmask positive, vec turn, vec slopes)
     return relu ? v_select(positive, turn, v_set1(0)) : v_select(positive, turn, slopes * turn);
 }
 
-/* The sizes of a coefficient so far, after the fold. */
-INLINE vec add_size(const int relu, vec sum, vmask positive, vec turn, vec folded)
-{
-    if (relu) return v_add_where(positive, sum, v_size(turn));
-    return sum + v_size(folded);
-}
-
 /* The units of some vectors. `nearest` is the least |z|, less what may change within a spread that is above the common
    one. No value is NaN where the bounds are finite, since these are above all values. Every copy of a vector counts:
    z moves in place, and what crosses is found from where its piece ends. */
-INLINE int walk_vectors(const int vecs, const int relu, const int close, const FL(fl_line_layer) *l, FL(fl_line) *line,
-                        size_t first)
+INLINE int walk_vectors(const int vecs, const int relu, const int close, const int last, const FL(fl_line_layer) *l,
+                        FL(fl_line) *line, size_t first)
 {
     const size_t n = line->n_vertices, stride = l->stride, bit_stride = l->bit_stride;
     const uint32_t *restrict order = line->along->order[0];
@@ -171,6 +187,7 @@ INLINE int walk_vectors(const int vecs, const int relu, const int close, const F
     vec steepest[WALK_VECS], size[WALK_VECS], nearest[WALK_VECS];
     uint64_t active = 0, has_bit = 0, sure_bits = 0;
     real *rows = line->rows + first;
+    const real *bases[2] = {rows, l->columns + first};
     uint8_t *bits = line->bits + first / 8;
     const real common_spread = close ? 0 : FL_COMMON_SPREAD;
     real starts[WALK_UNITS];
@@ -203,8 +220,8 @@ INLINE int walk_vectors(const int vecs, const int relu, const int close, const F
         if (!close) v_store(line->steepest + at, d);
         active |= (uint64_t)v_bits(positive) << (v * LANES);
     }
-    memcpy(bits, &active, (size_t)vecs * LANES / 8);
-    memcpy(bits + bit_stride, &active, (size_t)vecs * LANES / 8);
+    memcpy(bits, &active, sizeof active);
+    memcpy(bits + bit_stride, &active, sizeof active);
 
     for (size_t k = 0;; k++) {
         const vec step = v_set1(steps[k]);
@@ -217,10 +234,11 @@ INLINE int walk_vectors(const int vecs, const int relu, const int close, const F
             next_active |= (uint64_t)v_bits(positive[v]) << (v * LANES);
         }
         if (spreads[k] > common_spread) {
-            const real *turns = rows + order[k] * stride;
-            const vec spread = v_set1(2 * spreads[k]);
+            const size_t r = order[k];
+            const real *turns = bases[r >= line->first_fresh] + line->sources[r] * stride;
+            const vec factor = v_set1(line->factors[r]), spread = v_set1(2 * spreads[k]);
             UNROLL for (int v = 0; v < vecs; v++) {
-                const vec after = slope[v] + v_load(turns + v * LANES);
+                const vec after = v_fma(factor, v_load(turns + v * LANES), slope[v]);
                 const vec change = spread * v_farthest(v_size(slope[v]), after);
                 nearest[v] = v_max(zero, v_min(nearest[v], v_size(z[v]) - change));
             }
@@ -235,14 +253,17 @@ INLINE int walk_vectors(const int vecs, const int relu, const int close, const F
             list_crossings(line, k, first, flips, k ? values : starts, before);
         }
         if (k == n) break;
-        real *row = rows + order[k] * stride;
-        memcpy(bits + order[k] * bit_stride, &next_active, (size_t)vecs * LANES / 8);
+        const size_t r = order[k];
+        const real *from = bases[r >= line->first_fresh] + line->sources[r] * stride;
+        real *row = rows + r * stride;
+        const vec factor = v_set1(line->factors[r]);
+        memcpy(bits + r * bit_stride, &next_active, sizeof next_active);
         UNROLL for (int v = 0; v < vecs; v++) {
-            const vec turn = v_load(row + v * LANES), folded = fold_turn(relu, positive[v], turn, slopes[v]);
+            const vec w = v_load(from + v * LANES), folded = fold_turn(relu, positive[v], factor * w, slopes[v]);
             v_store(row + v * LANES, folded);
-            slope[v] = slope[v] + turn;
+            slope[v] = v_fma(factor, w, slope[v]);
             if (close) steepest[v] = v_farthest(steepest[v], slope[v]);
-            size[v] = add_size(relu, size[v], positive[v], turn, folded);
+            if (!last) size[v] = size[v] + v_size(folded);
         }
         active = next_active;
     }
@@ -260,7 +281,7 @@ INLINE int walk_vectors(const int vecs, const int relu, const int close, const F
     return !(has_bit & ~sure_bits);
 }
 
-INLINE int walk_layer(const int relu, const int close, const FL(fl_line_layer) *l, FL(fl_line) *line)
+INLINE int walk_layer(const int relu, const int close, const int last, const FL(fl_line_layer) *l, FL(fl_line) *line)
 {
     const size_t n_vecs = l->stride / LANES;
     size_t n_tiles = fl_tile_count(n_vecs, WALK_VECS);
@@ -268,7 +289,7 @@ INLINE int walk_layer(const int relu, const int close, const FL(fl_line_layer) *
         const size_t vecs = fl_tile_rows(n_vecs - v, n_tiles);
         int sure = 0;
         switch (vecs) {
-#define VECS(vecs) case vecs: sure = walk_vectors(vecs, relu, close, l, line, v * LANES); break;
+#define VECS(vecs) case vecs: sure = walk_vectors(vecs, relu, close, last, l, line, v * LANES); break;
 #if defined(FL_SIMD_AVX512)
         VECS(1)
         VECS(2)
@@ -290,8 +311,9 @@ INLINE int walk_layer(const int relu, const int close, const FL(fl_line_layer) *
 static int walk(const FL(fl_line_layer) *l, FL(fl_line) *line)
 {
     line->n_crossings = 0;
-    if (line->close) return l->all_relu ? walk_layer(1, 1, l, line) : walk_layer(0, 1, l, line);
-    return l->all_relu ? walk_layer(1, 0, l, line) : walk_layer(0, 0, l, line);
+    if (line->close) return l->all_relu ? walk_layer(1, 1, 0, l, line) : walk_layer(0, 1, 0, l, line);
+    if (line->is_last && l->all_relu) return walk_layer(1, 0, 1, l, line);
+    return l->all_relu ? walk_layer(1, 0, 0, l, line) : walk_layer(0, 0, 0, l, line);
 }
 
 static int place(const FL(fl_line_layer) *l, FL(fl_line) *line)
@@ -434,21 +456,23 @@ static void accumulate(size_t n_rows, const uint32_t *order, const real *restric
                        const real *restrict limits, real *restrict total, size_t n, double *restrict totals,
                        uint8_t *restrict large)
 {
-    for (size_t i = 0; i < n_rows; i++) {
-        const real *row = rows + order[i] * stride;
-        const vec limit = v_set1(limits[order[i]]);
-        /* what a vector has too much goes where the next rows will be, while there are some */
-        const int whole = (n_rows - i) * n >= stride;
-        uint32_t any = 0;
-        for (size_t j = 0; j < stride; j += LANES) {
-            const vec turn = v_load(row + j), sum = v_load(total + j) + turn;
-            v_store(total + j, sum);
-            if (whole) store_doubles(totals + i * n + j, sum);
-            any |= v_bits(v_positive(v_size(turn) - limit));
+    /* What a vector has too much goes where the next rows will be, while there are some: the last columns go first. */
+    for (size_t j = stride - LANES, is_first = 1; j + LANES > 0; j -= LANES, is_first = 0) {
+        vec sum = v_load(total + j);
+        for (size_t i = 0; i < n_rows; i++) {
+            const vec turn = v_load(rows + order[i] * stride + j);
+            sum = sum + turn;
+            if ((n_rows - i) * n >= stride) {
+                store_doubles(totals + i * n + j, sum);
+            } else {
+                real some[LANES];
+                v_store(some, sum);
+                for (size_t m = 0; m < LANES && j + m < n; m++) totals[i * n + j + m] = (double)some[m];
+            }
+            const uint8_t above = v_bits(v_positive(v_size(turn) - v_set1(limits[order[i]]))) != 0;
+            large[i] = is_first ? above : large[i] | above;
         }
-        if (!whole)
-            for (size_t j = 0; j < n; j++) totals[i * n + j] = (double)total[j];
-        large[i] = any != 0;
+        v_store(total + j, sum);
     }
 }
 
@@ -456,6 +480,7 @@ static const FL(fl_line_kernels) line_kernels = {
     .list = list,
     .list_sizes = list_sizes,
     .push = push,
+    .push_sizes = push_sizes,
     .scale = scale,
     .walk = walk,
     .place = place,
