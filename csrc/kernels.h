@@ -74,6 +74,7 @@ typedef struct {
     real *t[2];                /* [n + 2]: where each piece begins, and 1 */
     real *spreads[2];          /* [n + 1]: how far the vertex where each ends may be from its place */
     real *steps;               /* [n + 1]: the lengths of the pieces */
+    uint32_t *n_before;        /* [n]: crossings that `walk` found before each vertex */
     uint32_t *sorted[2];       /* room for what is merged */
 } FL(fl_along);
 

@@ -195,7 +195,7 @@ static fl_status make_room(struct FL(fl_sweep) *sweep, size_t room)
     free(sweep->scratch);
     for (int pass = 0; pass < 2; pass++) {
         uint32_t **numbers[] = {&c->pieces, &c->units, along->order, along->order + 1, along->sorted,
-                                along->sorted + 1, &sweep->sources};
+                                along->sorted + 1, &along->n_before, &sweep->sources};
         for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
             *numbers[i] = fl_take(&arena, 2 + room + FL_LINE_SLACK, sizeof(uint32_t));
         real **reals[] = {&c->values, &c->slopes, &c->roundings, &c->t, &c->spreads, &c->jumps, along->t, along->t + 1,

@@ -182,6 +182,8 @@ INLINE int walk_vectors(const int vecs, const int relu, const int close, const i
     const size_t n = line->n_vertices, stride = l->stride, bit_stride = l->bit_stride;
     const uint32_t *restrict order = line->along->order[0];
     const real *restrict steps = line->along->steps, *restrict spreads = line->along->spreads[0];
+    uint32_t *restrict n_before = line->along->n_before;
+    const size_t n_others = line->n_crossings;
     const vec zero = v_set1(0), up = v_set1(1 + (real)0x1p-20), walk_gamma = v_set1(line->walk_gamma);
     vec slopes[WALK_VECS], z[WALK_VECS], slope[WALK_VECS];
     vec steepest[WALK_VECS], size[WALK_VECS], nearest[WALK_VECS];
@@ -253,6 +255,7 @@ INLINE int walk_vectors(const int vecs, const int relu, const int close, const i
             list_crossings(line, k, first, flips, k ? values : starts, before);
         }
         if (k == n) break;
+        n_before[k] = (uint32_t)(line->n_crossings - n_others) + (first ? n_before[k] : 0);
         const size_t r = order[k];
         const real *from = bases[r >= line->first_fresh] + line->sources[r] * stride;
         real *row = rows + r * stride;
@@ -404,32 +407,32 @@ INLINE const uint32_t *sort(FL(fl_along) *along, const real *t, size_t n)
     return sorted;
 }
 
-#define COPIED 8
-
 static int merge(FL(fl_along) *along, const FL(fl_crossings) *c, size_t n_vertices, size_t n_crossings,
                  const uint8_t *tied)
 {
     const size_t n = n_vertices + n_crossings, first = 2 + n_vertices;
     const uint32_t *restrict old = along->order[0], *restrict sorted = sort(along, c->t + first, n_crossings);
     const real *restrict old_t = along->t[0], *restrict old_spreads = along->spreads[0];
+    const uint32_t *restrict n_before = along->n_before;
     uint32_t *restrict order = along->order[1];
     real *restrict t = along->t[1], *restrict spreads = along->spreads[1];
     t[0] = 0;
-    for (size_t i = 0, k = 0; i <= n_crossings; i++) {
-        const size_t row = i < n_crossings ? first + sorted[i] : 0, end = row ? c->pieces[row] : n_vertices;
-        if (end < k) return 0;   /* rounding has put two crossings in each other's pieces, or in one place */
-        /* Mostly one copy does, and nothing is to be guessed; what it copies too much is overwritten. */
-        for (; k <= end; k += COPIED) {
-            memcpy(order + k + i, old + k, COPIED * sizeof *order);
-            memcpy(t + k + i + 1, old_t + k + 1, COPIED * sizeof *t);
-            memcpy(spreads + k + i, old_spreads + k, COPIED * sizeof *spreads);
-        }
-        k = end;
-        if (!row) break;
-        order[end + i] = (uint32_t)row;
-        t[end + i + 1] = c->t[row];
-        spreads[end + i] = c->spreads[row];
+    for (size_t k = 0; k < n_vertices; k++) {
+        const size_t at = k + n_before[k];
+        order[at] = old[k];
+        t[at + 1] = old_t[k + 1];
+        spreads[at] = old_spreads[k];
     }
+    int out_of_place = 0;   /* rounding has put two crossings in each other's pieces */
+    for (size_t i = 0, last = 0; i < n_crossings; i++) {
+        const size_t row = first + sorted[i], piece = c->pieces[row], at = piece + i;
+        order[at] = (uint32_t)row;
+        t[at + 1] = c->t[row];
+        spreads[at] = c->spreads[row];
+        out_of_place |= piece < last;
+        last = piece;
+    }
+    if (out_of_place) return 0;
     t[n + 1] = 1;
     spreads[n] = 0;
     int64_t n_apart = 0 < t[1] - spreads[0];   /* as wide as a double: the loop becomes vectors */
