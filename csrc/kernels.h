@@ -63,7 +63,6 @@ typedef struct {
 typedef struct {
     uint32_t *pieces, *units;
     real *values, *slopes;     /* the unit's sum where the piece ends, of the first where it begins, and its slope */
-    real *roundings;           /* of these two as they were computed */
     real *t, *spreads;         /* the crossing is within its spread of t */
     real *jumps;               /* by how much the slope of what the unit passes on changes */
 } FL(fl_crossings);

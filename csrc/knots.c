@@ -83,6 +83,7 @@ struct FL(fl_sweep) {
     uint8_t *tied;             /* a twin of the vertex before */
     uint8_t *twins_change;     /* of those and the ones before: whether slopes change there */
     size_t n_ties;
+    int has_twins;
     FL(fl_crossings) crossings;
     FL(fl_along) along;
     real *rows[2];             /* [room][widest] */
@@ -126,8 +127,7 @@ static void build_layer(sweep_layer *layer, fl_arena *arena, size_t n_in, size_t
         for (size_t k = 0; k < n_in; k++) {
             const real w = weights[j * n_in + k], size = real_size(w);
             columns[k * stride + j] = w;
-            magnitudes[k * stride + j] = size > 0 ? larger(size, (real)FL_LEAST) : 0;
-            has_tiny |= size < magnitudes[k * stride + j];
+            has_tiny |= size > 0 && size < (real)FL_LEAST;
             sum += size;
         }
         norm = larger(norm, sum);
@@ -143,6 +143,8 @@ static void build_layer(sweep_layer *layer, fl_arena *arena, size_t n_in, size_t
         own_shares[j] = shares[j];
         if (twins[j]) layer->twins = own_twins;
     }
+    for (size_t k = 0; has_tiny && k < n_in * stride; k++)
+        magnitudes[k] = columns[k] != 0 ? larger(real_size(columns[k]), (real)FL_LEAST) : 0;
     layer->shares = own_shares;
     layer->line = (FL(fl_line_layer)){n_in, n_out, stride, columns, has_tiny ? magnitudes : columns, all_bias,
                                       all_slopes, is_neuron, all_relu, passing, bit_stride};
@@ -181,6 +183,7 @@ static void build(struct FL(fl_sweep) *sweep, fl_arena *arena, const size_t *wid
         layer->path_gamma = gamma_up(n_roundings);
         layer->doubt = layer->path_gamma * growth;
         growth *= layer->norm;
+        sweep->has_twins |= layer->twins != NULL;
         n_roundings += layer->line.n_in + 2;
         sweep->bits_size += layer->line.bit_stride;
     }
@@ -198,7 +201,7 @@ static fl_status make_room(struct FL(fl_sweep) *sweep, size_t room)
                                 along->sorted + 1, &along->n_before, &sweep->sources};
         for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
             *numbers[i] = fl_take(&arena, 2 + room + FL_LINE_SLACK, sizeof(uint32_t));
-        real **reals[] = {&c->values, &c->slopes, &c->roundings, &c->t, &c->spreads, &c->jumps, along->t, along->t + 1,
+        real **reals[] = {&c->values, &c->slopes, &c->t, &c->spreads, &c->jumps, along->t, along->t + 1,
                           along->spreads, along->spreads + 1, &along->steps, &sweep->limits, &sweep->factors};
         for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
             *reals[i] = fl_take(&arena, room + FL_LINE_SLACK, sizeof(real));
@@ -307,7 +310,7 @@ static outcome add_vertices(struct FL(fl_sweep) *sweep, size_t index, FL(fl_line
     const size_t first = layer->first_row = 2 + line->n_vertices, end = first + line->n_crossings;
     if (end > sweep->room) return NO_ROOM;
     if (!sweep->kernels->place(&layer->line, line)) return UNSURE;
-    memset(sweep->tied + first, 0, line->n_crossings);
+    if (sweep->has_twins) memset(sweep->tied + first, 0, line->n_crossings);
     if (tie(sweep, layer, line) != SURE) return UNSURE;
     const uint32_t *restrict numbers = layer->neurons, *restrict units = c->units;
     const real *restrict jumps = c->jumps, doubt = layer->doubt;

@@ -323,30 +323,27 @@ static int place(const FL(fl_line_layer) *l, FL(fl_line) *line)
 {
     const FL(fl_crossings) *c = line->crossings;
     const size_t first = 2 + line->n_vertices, end = first + line->n_crossings;
+    const uint32_t *restrict units = c->units, *restrict pieces = c->pieces;
     const real *restrict values = c->values, *restrict slopes = c->slopes, *restrict along = line->along->t[0];
     const real *restrict steepest = line->steepest, *restrict errors = line->errors, *restrict folds = l->slopes;
-    const uint32_t *restrict units = c->units, *restrict pieces = c->pieces;
     real *restrict t = c->t, *restrict spreads = c->spreads, *restrict jumps = c->jumps;
-    real *restrict roundings = c->roundings;
-    int64_t n_sure = 0;   /* as wide as a double: the loop becomes vectors */
-    for (size_t i = first; i < end; i++) {
-        const real steepness = real_size(slopes[i]);
-        const real rounding = line->walk_gamma * (real_size(values[i]) + 2 * steepest[units[i]]);
-        const real spread = (errors[units[i]] + rounding) / (steepness - rounding);
-        t[i] = along[pieces[i] + (pieces[i] != 0)] - values[i] / slopes[i];
-        spreads[i] = spread * (1 + (real)0x1p-20) + 4 * REAL_UNIT_ROUNDOFF;
-        jumps[i] = (1 - folds[units[i]]) * steepness;
-        roundings[i] = rounding;
-        n_sure += steepness > 2 * rounding;
-    }
+    real *restrict next_sizes = line->next_sizes, *restrict next_errors = line->next_errors;
+    const real gamma = line->walk_gamma;
+    int sure = 1;
     for (size_t i = first; i < end; i++) {
         const uint32_t unit = units[i];
-        const real fold = real_size(folds[unit]), most = (fold > 1 ? fold : 1) * errors[unit];
-        line->next_sizes[unit] += real_size(jumps[i]) + (real)FL_LEAST;
-        line->next_errors[unit] = (line->next_errors[unit] > most ? line->next_errors[unit] : most)
-                                  + 2 * roundings[i] * real_size(1 - folds[unit]);
+        const real steepness = real_size(slopes[i]), fold = real_size(folds[unit]), error = errors[unit];
+        const real rounding = gamma * (real_size(values[i]) + 2 * steepest[unit]);
+        const real spread = (error + rounding) / (steepness - rounding), most = (fold > 1 ? fold : 1) * error;
+        t[i] = along[pieces[i] + (pieces[i] != 0)] - values[i] / slopes[i];
+        spreads[i] = spread * (1 + (real)0x1p-20) + 4 * REAL_UNIT_ROUNDOFF;
+        jumps[i] = (1 - folds[unit]) * steepness;
+        sure &= steepness > 2 * rounding;
+        next_sizes[unit] += real_size(jumps[i]) + (real)FL_LEAST;
+        next_errors[unit] = (next_errors[unit] > most ? next_errors[unit] : most)
+                            + 2 * rounding * real_size(1 - folds[unit]);
     }
-    return n_sure == (int64_t)line->n_crossings;
+    return sure;
 }
 
 #define RANKED 128
