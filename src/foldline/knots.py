@@ -18,8 +18,8 @@ from .wording import counted
 __all__ = ["Knots", "breakpoints", "knots"]
 
 _SEGMENTS_THAT_TELL = 64
-# Room is made for so many numbers before there is something to tell from.
-_FIRST_ROOM = 1 << 20
+# Room is made for so many numbers before there is something to tell from: pages that stay empty cost nothing.
+_FIRST_ROOM = 1 << 23
 
 
 class Knots(Frozen):
@@ -228,8 +228,10 @@ class _Table:
             "tied": np.empty(0, bool),
         }
         self.stats = {"in float64": 0, "in long double": 0, "in rationals": 0}
-        likely = min(n_segments, _SEGMENTS_THAT_TELL) * n_neurons
-        self.resize(max(min(likely, _FIRST_ROOM // (n_out + 3)), 64))
+        room = _FIRST_ROOM // (n_out + 3)
+        if n_segments * n_neurons > room:
+            n_segments = min(n_segments, _SEGMENTS_THAT_TELL)
+        self.resize(max(min(n_segments * n_neurons, room), 64))
 
     def resize(self, n_rows):
         """Change the room; arrays that grow are new ones, since NumPy asks for huge pages only for those."""
