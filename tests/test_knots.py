@@ -57,13 +57,21 @@ def assert_exact(net, starts, stops):
 
 @pytest.mark.parametrize("slopes", ["mixed", 0, 0.01, -1, -3, 3])
 @pytest.mark.parametrize(
-    "widths", [(1, 1, 1), (3, 2), (2, 7, 1), (4, 9, 8, 7, 3), (1, 17, 16, 2), (2, *[3] * 6, 1)]
+    "widths",
+    [(1, 1, 1), (3, 2), (2, 7, 1), (4, 9, 8, 7, 3), (1, 17, 16, 2), (2, *[3] * 6, 1), (2, 70, 9, 66, 13)],
 )
 def test_segments_of_generic_networks_are_decided_in_floating_point_and_right(widths, slopes, dtype):
     net = as_network(*networks.random_network(sum(widths), widths, dtype, slopes=slopes))
     points = networks.random_points(1, 12, widths[0], scale=2)
     stats = assert_exact(net, points[:6], points[6:])
     assert stats == {"in float64": 6, "in long double": 0, "in rationals": 0}
+
+
+@pytest.mark.parametrize("size", [1e-130, 1e-200])
+def test_a_way_through_tiny_weights_whose_product_vanishes_is_a_way(size):
+    net = fl.Network([([[1.0]], None), ([[size]], [1.0]), ([[size]], None)])
+    assert_exact(net, np.array([[-1.0]]), np.array([[1.0]]))
+    assert fl.knots(net, [-1.0], [1.0]).is_knot.tolist() == [True]
 
 
 @pytest.mark.parametrize("seed", range(20))
