@@ -6,7 +6,8 @@ taskset -c 0 pytest benchmarks/bench_knots.py
 NumPy's sweep is the same idea: breakpoints with their activations, layer by layer, a matrix product for a
 layer, a crossing where a sign changes between neighbours. It is given one segment at a time and as many
 together as are best for it. It proves nothing: a crossing's place and order are what rounding makes them.
-Both are timed on the first 1,024, and foldline on all: their results are a gigabyte, whose pages the system clears.
+Both are timed on the first 1,024, and foldline on all too: those results are a gigabyte, whose pages the
+system clears first.
 """
 
 import sys
