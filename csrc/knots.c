@@ -375,16 +375,16 @@ static outcome follow(struct FL(fl_sweep) *sweep, const fl_knots_request *r, int
         const FL(fl_line_layer) *layer = &sweep->layers[i].line;
         const size_t stride = layer->stride;
         real *sums = sweep->rows[!turn], *activations = sweep->bounds[0], *bounds = sweep->bounds[1];
-        const size_t n_units = sweep->kernels->list_sizes(activations, layer->n_in, sweep->units);
-        if (i + 1 < sweep->n_layers)
-            sweep->kernels->push_sizes(2, activations, stride_below, sweep->units, n_units, layer->magnitudes,
-                                       stride, bounds);
+        size_t n_units = i ? 0 : sweep->kernels->list_sizes(activations, layer->n_in, sweep->units);
         outcome found = add_up(sweep, i, n_folded, n, bits_below, sweep->rows[turn], stride_below, n_units, sums);
         if (found != SURE) return found;
         *rows = sums;
         *n_vertices = n;
         if (i + 1 == sweep->n_layers) return SURE;
 
+        n_units = sweep->kernels->list_sizes(activations, layer->n_in, sweep->units);   /* the columns are near now */
+        sweep->kernels->push_sizes(2, activations, stride_below, sweep->units, n_units, layer->magnitudes, stride,
+                                   bounds);
         FL(fl_line) line = {.n_vertices = n, .along = &sweep->along, .close = close,
                             .gamma = gamma_up(sweep->longest + 8), .walk_gamma = gamma_up(4 * n + 16),
                             .rows = sums, .sizes = bounds, .errors = bounds + stride, .steepest = sweep->steepest,
