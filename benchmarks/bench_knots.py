@@ -139,7 +139,7 @@ def row(name, net):
         },
         10.0,
     )
-    whole = bench.best_times({"foldline": lambda: fl.knots(net, starts, stops)}, 0.0, at_least=3)["foldline"]
+    whole = bench.best_times({"foldline": lambda: fl.knots(net, starts, stops)}, 0.0, at_least=6)["foldline"]
     found = fl.knots(net, starts, stops)
     rates = {job: N_NUMPY / seconds for job, seconds in best.items()} | {"all": N_SEGMENTS / whole}
     over = {job: rates[job] / rates["one"] for job in ("foldline", "all")}
