@@ -17,7 +17,8 @@
        E = |W| e + gamma D
 
    of z*, with gamma for the roundings of one sum (Higham, Accuracy and Stability of Numerical Algorithms, 2nd
-   edition, lemma 3.1) of so many terms as were listed at most. `walk` adds up values and slopes on K vertices.
+   edition, lemma 3.1) of so many terms as were listed at most, and 8 more: a multiple is followed as it is, and
+   rounded when it is folded. `walk` adds up values and slopes on K vertices.
    With M at least the largest |slope| that it computes, a slope is off by K u M at most, and a value by what
    these, the steps and its own roundings add up to, as the line has length 1: both are within
    R = gamma (|z| + 2 M), with gamma for 4 K + 16 roundings, whichever value z is taken, since no two differ by

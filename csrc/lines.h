@@ -7,8 +7,8 @@
 
 #include "simd.h"
 
-/* The largest tile of `push`, next to a vector for each of its columns, and how wide one of few rows may be. The vectors
-   that `walk` takes along a line together: whole bytes of bits, and where there are registers more. */
+/* The largest tile of `push`, next to a vector for each of its columns, and how wide one of few rows may be. The
+   vectors that `walk` takes along a line together: whole bytes of bits, and where there are registers more. */
 #if defined(FL_SIMD_AVX512)
 #define PUSH_ROWS 6
 #define PUSH_VECS 4

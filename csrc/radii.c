@@ -129,8 +129,8 @@ static size_t push(const fl_network_f64 *network, const fl_layer_f64 *layer, fl_
         }
         for (size_t q = 0; q < n_panels; q++) {
             const size_t from = (q * n_out + j) * panel, at = bit * s->lanes + q * panel;
-            kernels->forms->keep_forms(&kept, norm, constant, rest, slope, layer->rounding.slope_error[j], s->active + at,
-                                next_values + from, next_errors + from, at);
+            kernels->forms->keep_forms(&kept, norm, constant, rest, slope, layer->rounding.slope_error[j],
+                                       s->active + at, next_values + from, next_errors + from, at);
         }
         bit++;
     }
@@ -176,8 +176,8 @@ static void make_tables(const fl_network_f64 *network, fl_norm norm, const scrat
             const double *from = r == 0 ? s->kept.forms + n_in * row : r == 1 ? s->kept.e : r == 2 ? s->kept.f
                                : s->kept.forms + (r - 3) * row;
             for (size_t j = 0; j < s->stride; j += lanes)
-                kernels->forms->turn_tile(from + j * s->lanes + i, s->lanes, s->tables + i * s->table_size + r * s->stride + j,
-                                   s->table_size);
+                kernels->forms->turn_tile(from + j * s->lanes + i, s->lanes,
+                                          s->tables + i * s->table_size + r * s->stride + j, s->table_size);
         }
 }
 
