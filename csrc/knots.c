@@ -473,12 +473,14 @@ static int twins_change(const struct FL(fl_sweep) *sweep, const uint32_t *order,
         real sum = 0, size = 0, doubt = 0;
         for (size_t i = 0; i < n; i++) {
             const real share = (real)layer->shares[units[order[i]]];
+            if (real_size(share) < (real)0x1p-1022) return -1;
             const real part = share * (rows[order[i] * stride + j] / sweep->crossings.jumps[order[i]]);
             sum += part;
             size += real_size(part);
             doubt += real_size(share) * layer->doubt;
         }
-        if (real_size(sum) > (doubt + (real)(n + 8) * REAL_UNIT_ROUNDOFF * size) * (1 + (real)0x1p-20)) return 1;
+        /* shares are rounded to doubles, whatever a real is */
+        if (real_size(sum) > (doubt + (real)(n + 8) * (real)0x1p-53 * size) * (1 + (real)0x1p-20)) return 1;
     }
     return -1;
 }

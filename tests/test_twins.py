@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import foldline as fl
-from foldline.knots import _crossings
+from foldline import _core
+from foldline.knots import _crossings, _Table
 from foldline.twins import flips_of, shares, twins
 
 FACTORS = (1.0, -1.0, 2.0, -0.5, 3.0, -3.0)
@@ -120,6 +121,28 @@ def test_what_twins_pass_on_may_cancel():
     slopes = [np.array([0.5, 0.5, 0.0, 0.5, -1.0, 0.0])]
     assert shares(fl.Network(layers, activation=slopes)).tolist() == [0, 0.5, 1, 1, 2, 3]
     assert len(shares(fl.Network([([[1.0]], None)]))) == 0
+
+
+def test_twins_that_cancel_for_a_ratio_that_is_rounded_make_no_knot_in_long_double_either():
+    """relu(3 x) and |x|: what they change, 3 and 2, adds up to 0 for one unit; the other one is inactive."""
+    layers = [([[3.0], [-1.0]], None), ([[-2.0, 3.0], [-3.0, -3.0]], [2.0, -2.0]), ([[1.0, 2 / 3]], None)]
+    net = fl.Network(layers, [[0.0, -1.0], [0.0, 0.0]])
+    for start, stop in np.random.default_rng(0).uniform(0.1, 0.3, (50, 2, 1)) * [[1], [-1]]:
+        found = fl.knots(net, start, stop)
+        assert found.neuron.tolist() == [0, 1] and found.is_knot.tolist() == [False, False]
+    wide = _core.Sweep(net.weights, net.biases, net.slopes, twins(net), shares(net), True)
+    table = _Table(1, 4, 1)
+    ends = np.array([[0.2]]), np.array([[-0.1]])
+    assert wide.knots(*ends, table.counts, table.first_slope, table.rows, 0, []) == (0, 0, True)
+
+
+@pytest.mark.parametrize("factor", [5e-324, 1e-320, 1e300])
+def test_ratios_of_twins_may_leave_the_range_of_floats(factor):
+    net = fl.Network([([[1.0], [factor]], None), ([[1.0, 1.0]], None)])
+    other = fl.Network([([[factor], [1.0]], None), ([[1.0, 1.0]], None)])
+    for layers in (net, other, fl.Network([([[5e-324], [1e300]], None), ([[1.0, 1.0]], None)])):
+        found = fl.knots(layers, [-1.0], [2.0])
+        assert found.neuron.tolist() == [0, 1] and found.is_knot.tolist() == [True, True]
 
 
 @pytest.mark.parametrize("weights", ["integers", "floats"])

@@ -11,7 +11,7 @@ from math import gcd
 
 import numpy as np
 
-from .cells import integers
+from .cells import integers, quotient
 
 __all__ = ["flips_of", "shares", "twins"]
 
@@ -65,11 +65,11 @@ def shares(net):
     """For every unit of the hidden layers, in order, how much more it passes on above its fold than below, in
     units of the first of its twins' z: ``(1 - slope) |factor|``; 0 for a first one that has twins where this,
     times the weights of the next layer, adds up to 0 for all of them: then nobody sees the fold. ndarray of
-    float64."""
+    float64, rounded once."""
     found = [1 - slopes.astype(np.float64) for slopes in net.slopes]
     for layer, units in _groups(net):
         own = _shares_of(net, layer, units)
-        found[layer][units] = list(map(float, own))
+        found[layer][units] = [quotient(s.numerator, s.denominator) for s in own]
         weights = net.weights[layer + 1][:, units].tolist()
         if not any(sum(s * Fraction(w) for s, w in zip(own, row)) for row in weights):
             found[layer][units[0]] = 0
