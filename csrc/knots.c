@@ -338,7 +338,7 @@ static outcome add_vertices(struct FL(fl_sweep) *sweep, size_t index, FL(fl_line
 /* The rows of the sums of layer `index`: of the start, the direction, and the vertices that the layer below
    has folded, `n_folded`, as products. The others are multiples, which are made here for the outputs only. */
 static outcome add_up(struct FL(fl_sweep) *sweep, size_t index, size_t n_folded, size_t n, const uint8_t *bits,
-                      const real *below, size_t stride_below, size_t n_units, real *sums)
+                      const real *below, size_t stride_below, real *sums)
 {
     const FL(fl_line_kernels) *kernels = sweep->kernels;
     const FL(fl_line_layer) *layer = &sweep->layers[index].line;
@@ -349,7 +349,9 @@ static outcome add_up(struct FL(fl_sweep) *sweep, size_t index, size_t n_folded,
     for (size_t i = 0; i < n_rows; i += most_rows) {
         const size_t n_here = n_rows - i < most_rows ? n_rows - i : most_rows;
         /* neighbours along the line have nearly the same units in force */
-        if (index) n_units = kernels->list(&sweep->layers[index - 1].line, bits, n_here, folded + i, sweep->units);
+        const size_t n_units =
+            index ? kernels->list(&sweep->layers[index - 1].line, bits, n_here, folded + i, sweep->units)
+                  : kernels->list_sizes(sweep->bounds[0], layer->n_in, sweep->units);
         kernels->push(n_here, folded + i, below, stride_below, sweep->units, n_units, layer->columns, layer->stride,
                       sums);
         if (n_units > sweep->longest) sweep->longest = n_units;
@@ -376,14 +378,14 @@ static outcome follow(struct FL(fl_sweep) *sweep, const fl_knots_request *r, int
         const FL(fl_line_layer) *layer = &sweep->layers[i].line;
         const size_t stride = layer->stride;
         real *sums = sweep->rows[!turn], *activations = sweep->bounds[0], *bounds = sweep->bounds[1];
-        size_t n_units = i ? 0 : sweep->kernels->list_sizes(activations, layer->n_in, sweep->units);
-        outcome found = add_up(sweep, i, n_folded, n, bits_below, sweep->rows[turn], stride_below, n_units, sums);
+        outcome found = add_up(sweep, i, n_folded, n, bits_below, sweep->rows[turn], stride_below, sums);
         if (found != SURE) return found;
         *rows = sums;
         *n_vertices = n;
         if (i + 1 == sweep->n_layers) return SURE;
 
-        n_units = sweep->kernels->list_sizes(activations, layer->n_in, sweep->units);   /* the columns are near now */
+        /* after the sums, which have brought the columns near */
+        const size_t n_units = sweep->kernels->list_sizes(activations, layer->n_in, sweep->units);
         sweep->kernels->push_sizes(2, activations, stride_below, sweep->units, n_units, layer->magnitudes, stride,
                                    bounds);
         FL(fl_line) line = {.n_vertices = n, .along = &sweep->along, .close = close,
